@@ -1,0 +1,2 @@
+/** The `flotilla` program: arguments to exit code. */
+process.exitCode = 0;

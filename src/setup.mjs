@@ -1,0 +1,151 @@
+// Makes a checkout runnable: installs packages, builds the native ones for this machine, compiles TypeScript.
+// Plain JavaScript without dependencies, since it runs before anything is installed. Each step is skipped when
+// what it makes is already there, so that every npm script can begin with it.
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const STAMP = join(ROOT, "node_modules", ".flotilla-build.json");
+const NATIVE_FLAGS = "-O3 -march=native";
+const OLDEST_NODE = [20, 15];
+
+const afterInstall = process.argv.includes("--after-install");
+const portable = process.env.FLOTILLA_PORTABLE === "1";
+
+function stop(line) {
+  console.error(`flotilla set-up: ${line}`);
+  process.exit(1);
+}
+
+function say(line) {
+  console.error(`flotilla set-up: ${line}`);
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return;
+  stop(`Node ${OLDEST_NODE.join(".")} or newer is needed, this is ${process.versions.node}.`);
+}
+
+function has(command) {
+  return spawnSync(command, ["--version"], { stdio: "ignore" }).error === undefined;
+}
+
+function checkToolchain() {
+  const missing = [];
+  if (!has(process.env.CXX ?? "c++") && !has("g++") && !has("clang++"))
+    missing.push("a C++ compiler (g++ or clang++)");
+  if (!has("make")) missing.push("make");
+  if (!has("python3") && !has("python")) missing.push("python3");
+  if (missing.length > 0) {
+    stop(
+      `missing ${missing.join(", ")}. On Debian or Ubuntu: apt-get install -y g++ make python3; on macOS: xcode-select --install.`,
+    );
+  }
+}
+
+/** Runs npm quietly; its output is shown only when it failed. */
+function npm(args, env = {}) {
+  const cli = process.env.npm_execpath;
+  const [command, prefix] = cli?.endsWith(".js") ? [process.execPath, [cli]] : ["npm", []];
+  const run = spawnSync(command, [...prefix, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  if (run.error === undefined && run.status === 0) return;
+  console.error(run.stdout ?? "", run.stderr ?? "", run.error ?? "");
+  stop(`"npm ${args.join(" ")}" failed; its output is above.`);
+}
+
+function digestOf(...texts) {
+  const hash = createHash("sha256");
+  for (const text of texts) hash.update(text).update("\0");
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Installed when npm's own record of node_modules is not older than the lock file. */
+function installPackages() {
+  const record = join(ROOT, "node_modules", ".package-lock.json");
+  if (existsSync(record) && statSync(record).mtimeMs >= statSync(join(ROOT, "package-lock.json")).mtimeMs)
+    return;
+  say("installing packages");
+  npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+}
+
+/** What a native build depends on: the same text means the binaries at hand can be used. */
+function machine() {
+  const cpuFlags = existsSync("/proc/cpuinfo")
+    ? (/^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "")
+    : "";
+  const cpu = cpus()[0]?.model ?? "unknown";
+  return {
+    cpu,
+    id: digestOf(process.platform, process.arch, process.versions.modules, cpu, cpuFlags),
+  };
+}
+
+function loads(name, use) {
+  const run = spawnSync(process.execPath, ["-e", use], { cwd: ROOT, encoding: "utf8" });
+  if (run.status === 0) return;
+  console.error(run.stderr);
+  stop(`${name} was built but does not load; its error is above.`);
+}
+
+function buildNatives() {
+  const { cpu, id } = machine();
+  const wanted = {
+    machine: id,
+    cpu,
+    node: process.versions.node,
+    hnswlib: portable ? "portable" : "native",
+    flags: portable ? "" : NATIVE_FLAGS,
+    packages: ["hnswlib-node", "better-sqlite3"].map((name) => {
+      const manifest = JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8"));
+      return `${name}@${manifest.version}`;
+    }),
+  };
+  const binaries = [
+    "node_modules/hnswlib-node/build/Release/addon.node",
+    "node_modules/better-sqlite3/build/Release/better_sqlite3.node",
+  ];
+  const have = existsSync(STAMP) ? JSON.parse(readFileSync(STAMP, "utf8")) : {};
+  const same = ["machine", "hnswlib", "flags", "packages"].every(
+    (key) => JSON.stringify(have[key]) === JSON.stringify(wanted[key]),
+  );
+  if (same && binaries.every((path) => existsSync(join(ROOT, path)))) return;
+
+  checkToolchain();
+  say(`building hnswlib-node (${wanted.hnswlib}${portable ? "" : `, ${NATIVE_FLAGS}`}) for ${cpu}`);
+  const flags = `${process.env.CXXFLAGS ?? ""} ${wanted.flags}`.trim();
+  npm(["rebuild", "hnswlib-node", "--ignore-scripts=false"], { CXXFLAGS: flags });
+  say("building better-sqlite3 (about a minute when no ready-made binary fits)");
+  npm(["rebuild", "better-sqlite3", "--ignore-scripts=false"]);
+  loads("hnswlib-node", `new (require("hnswlib-node").HierarchicalNSW)("l2", 2).initIndex(1)`);
+  loads("better-sqlite3", `new (require("better-sqlite3"))(":memory:").prepare("select 1").get()`);
+  writeFileSync(STAMP, JSON.stringify(wanted, null, 2));
+}
+
+function compile() {
+  const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  if (!existsSync(tsc)) {
+    if (existsSync(join(ROOT, "dist", "src", "main.js"))) return;
+    stop("typescript is not installed; run npm ci without --omit=dev.");
+  }
+  mkdirSync(join(ROOT, "dist"), { recursive: true });
+  try {
+    execFileSync(process.execPath, [tsc, "-b"], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  } catch {
+    stop("the TypeScript build failed; its errors are above.");
+  }
+}
+
+checkNode();
+if (!afterInstall) installPackages();
+buildNatives();
+compile();

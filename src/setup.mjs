@@ -54,7 +54,8 @@ function npm(args, env = {}) {
   const [command, prefix] = cli?.endsWith(".js") ? [process.execPath, [cli]] : ["npm", []];
   const run = spawnSync(command, [...prefix, ...args], {
     cwd: ROOT,
-    env: { ...process.env, ...env },
+    // The caller may be a silent npm script, and a silent npm would fail without saying why.
+    env: { ...process.env, npm_config_loglevel: "warn", ...env },
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });

@@ -1,0 +1,129 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { lockDirectory, type DirectoryLock } from "./directory-lock.ts";
+import { replaceFileDurably } from "./files.ts";
+import { ConfigError } from "./load.ts";
+
+/** Layout of the directory: raised when an older program could no longer read what a newer one wrote. */
+const FORMAT = 1;
+/** What a data directory holds; anything else in it means that it is somebody else's directory. */
+const OURS = /^(lock(\..*)?|node\.json(\.tmp)?|raft\.db.*|catalogue\.json(\.tmp)?|shards|lost\+found)$/;
+
+/** Who this node is, written once at its first start. */
+export interface NodeIdentity {
+  readonly nodeId: number;
+  readonly clusterId: string;
+}
+
+/** A node's directory, held exclusively until disposed. */
+export class DataDirectory implements Disposable {
+  readonly path: string;
+  readonly identity: NodeIdentity;
+  readonly #lock: DirectoryLock;
+
+  private constructor(path: string, identity: NodeIdentity, lock: DirectoryLock) {
+    this.path = path;
+    this.identity = identity;
+    this.#lock = lock;
+  }
+
+  /**
+   * Creates or opens and locks it. Throws {@link ConfigError} when it cannot be written, is held by another process,
+   * is not a data directory, or belongs to another node id. `nodeId` null: as written down, else 1.
+   */
+  static open(directory: string, nodeId: number | null): DataDirectory {
+    const path = prepare(directory);
+    const lock = lockDirectory(path);
+    try {
+      return new DataDirectory(path, identify(path, nodeId), lock);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  get raftFile(): string {
+    return join(this.path, "raft.db");
+  }
+  get catalogueFile(): string {
+    return join(this.path, "catalogue.json");
+  }
+  get shardsPath(): string {
+    return join(this.path, "shards");
+  }
+  shardPath(group: number): string {
+    return join(this.shardsPath, String(group));
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]();
+  }
+}
+
+function prepare(directory: string): string {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const path = realpathSync(directory);
+    const foreign = readdirSync(path).find((name) => !OURS.test(name));
+    if (foreign === undefined) {
+      mkdirSync(join(path, "shards"), { recursive: true, mode: 0o700 });
+      return path;
+    }
+    throw new ConfigError(
+      `${path} is not a data directory of Flotilla: it holds ${JSON.stringify(foreign)}; choose an empty or new directory`,
+    );
+  } catch (cause) {
+    if (cause instanceof ConfigError) throw cause;
+    throw new ConfigError(`the data directory ${directory} cannot be used: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function identify(path: string, wanted: number | null): NodeIdentity {
+  const file = join(path, "node.json");
+  if (!existsSync(file)) {
+    if (existsSync(join(path, "raft.db"))) {
+      throw new ConfigError(
+        `${file} is missing although raft.db exists: restore it, or start in an empty directory`,
+      );
+    }
+    const identity = { nodeId: wanted ?? 1, clusterId: randomUUID() };
+    try {
+      replaceFileDurably(file, `${JSON.stringify({ format: FORMAT, ...identity }, null, 2)}\n`);
+    } catch (cause) {
+      throw new ConfigError(`the data directory ${path} cannot be written: ${reasonOf(cause)}`, { cause });
+    }
+    return identity;
+  }
+  const identity = readIdentity(file);
+  if (wanted !== null && wanted !== identity.nodeId) {
+    throw new ConfigError(
+      `${path} belongs to node ${identity.nodeId}, but --node-id says ${wanted}: node ids are never reused; ` +
+        "leave --node-id out or use another directory",
+    );
+  }
+  return identity;
+}
+
+function readIdentity(file: string): NodeIdentity {
+  let read: unknown;
+  try {
+    read = JSON.parse(readFileSync(file, "utf8"));
+  } catch (cause) {
+    throw new ConfigError(`${file} is corrupt: ${reasonOf(cause)}`, { cause });
+  }
+  const { format, nodeId, clusterId } = (read ?? {}) as Record<string, unknown>;
+  if (typeof format === "number" && format > FORMAT) {
+    throw new ConfigError(
+      `${file} has format ${format}, written by a newer Flotilla; this one reads up to ${FORMAT}`,
+    );
+  }
+  if (format !== FORMAT || !Number.isSafeInteger(nodeId) || typeof clusterId !== "string") {
+    throw new ConfigError(`${file} is corrupt: it must hold format ${FORMAT}, nodeId and clusterId`);
+  }
+  return { nodeId: nodeId as number, clusterId };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

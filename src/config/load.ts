@@ -1,0 +1,154 @@
+import { readFileSync } from "node:fs";
+import { distance } from "fastest-levenshtein";
+import { parse } from "yaml";
+import {
+  OPTIONS,
+  OPTION_NAMES,
+  configOf,
+  environmentName,
+  type Config,
+  type OptionName,
+  type OptionValue,
+} from "./options.ts";
+import { parseValue } from "./values.ts";
+
+/** A start that cannot happen as asked: one line for the operator, no stack. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+export interface ConfigSources {
+  /** Values of the command line, by option name; absent: not given. */
+  readonly flags: ReadonlyMap<OptionName, string | boolean>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Path of the YAML file. */
+  readonly file: string | null;
+}
+
+/** Flag, then environment, then file, then default. Throws {@link ConfigError}; `Always:` the result is within bounds. */
+export function loadConfig(sources: ConfigSources): Config {
+  const values = new Map<OptionName, OptionValue>();
+  if (sources.file !== null) fromFile(sources.file, values);
+  fromEnvironment(sources.environment, values);
+  for (const [name, raw] of sources.flags) values.set(name, checked(name, raw, "on the command line"));
+  const config = configOf(values);
+  checkTogether(config);
+  return config;
+}
+
+/** The known word closest to `unknown`, for "did you mean". */
+export function nearest(unknown: string, known: readonly string[]): string {
+  let best = "";
+  let least = Infinity;
+  for (const word of known) {
+    const steps = distance(unknown.toLowerCase(), word.toLowerCase());
+    if (steps < least) [best, least] = [word, steps];
+  }
+  return best;
+}
+
+function checked(name: OptionName, raw: unknown, where: string): OptionValue {
+  const parsed = parseValue(OPTIONS[name], raw);
+  if (parsed.kind === "value") return parsed.value;
+  throw new ConfigError(`${name} ${where}: ${parsed.message}`);
+}
+
+function fromEnvironment(
+  environment: ConfigSources["environment"],
+  values: Map<OptionName, OptionValue>,
+): void {
+  const names = new Map(OPTION_NAMES.map((name) => [environmentName(name), name]));
+  for (const [variable, raw] of Object.entries(environment)) {
+    if (!variable.startsWith("FLOTILLA__") || raw === undefined) continue;
+    const name = names.get(variable);
+    if (name === undefined) {
+      throw new ConfigError(
+        `unknown environment variable ${variable}; the nearest one is ${nearest(variable, [...names.keys()])}`,
+      );
+    }
+    values.set(name, checked(name, raw, `in ${variable}`));
+  }
+}
+
+function fromFile(path: string, values: Map<OptionName, OptionValue>): void {
+  const document = readYaml(path);
+  for (const [section, body] of Object.entries(document)) {
+    const sections = [...new Set(OPTION_NAMES.map((name) => name.slice(0, name.indexOf("."))))];
+    if (!sections.includes(section)) {
+      throw new ConfigError(
+        `unknown section ${section} in ${path}; the nearest one is ${nearest(section, sections)}`,
+      );
+    }
+    if (!isMapping(body)) throw new ConfigError(`section ${section} in ${path} must hold keys and values`);
+    for (const [key, raw] of Object.entries(body)) {
+      const name = OPTION_NAMES.find((known) => known === `${section}.${key}`);
+      if (name === undefined) {
+        throw new ConfigError(
+          `unknown option ${section}.${key} in ${path}; the nearest one is ${nearest(`${section}.${key}`, OPTION_NAMES)}`,
+        );
+      }
+      values.set(name, checked(name, raw, `in ${path}`));
+    }
+  }
+}
+
+function readYaml(path: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new ConfigError(`the configuration file ${path} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+  let document: unknown;
+  try {
+    document = parse(text);
+  } catch (cause) {
+    const [first] = messageOf(cause).split("\n");
+    throw new ConfigError(`${path} is not YAML: ${first}`, { cause });
+  }
+  if (document === null) return {};
+  if (!isMapping(document)) throw new ConfigError(`${path} must hold sections with keys and values`);
+  return document;
+}
+
+function checkTogether(config: Config): void {
+  const { heartbeatTicks, electionTicks } = config.raft;
+  if (electionTicks < 3 * heartbeatTicks) {
+    throw new ConfigError(
+      `raft.election_ticks is ${electionTicks}, which is less than 3 times raft.heartbeat_ticks (${heartbeatTicks}): ` +
+        "one late heartbeat would start an election",
+    );
+  }
+  const { queueBytes } = config.raft;
+  if (queueBytes < 2 * config.limits.entryBytes) {
+    throw new ConfigError(
+      `raft.queue_bytes is ${queueBytes}, which is less than 2 times limits.entry_bytes (${config.limits.entryBytes})`,
+    );
+  }
+  const keyed = config.auth.apiKey ?? config.auth.altApiKey ?? config.auth.readOnlyApiKey;
+  if (keyed === null && !config.auth.insecure && !isLoopback(config.http.addr)) {
+    throw new ConfigError(
+      `http.addr ${config.http.addr} is open to other machines and no API key is set: ` +
+        "set auth.api_key (--api-key), bind 127.0.0.1, or say --insecure",
+    );
+  }
+}
+
+/** Host and port of HOST:PORT; brackets around IPv6 are taken off. */
+export function splitAddress(address: string): { readonly host: string; readonly port: number } {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
+}
+
+function isLoopback(address: string): boolean {
+  const { host } = splitAddress(address);
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

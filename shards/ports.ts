@@ -2,6 +2,8 @@
  * The interfaces at the borders of the replication layer and the duties of whoever implements them. Each has a
  * conformance suite in `test/shards/`, which every implementation passes.
  */
+import type { CoreEvent } from "./raft/events.ts";
+import type { Message } from "./raft/message.ts";
 import type { ConfState, Entry, HardState, LogIndex, NodeId, SnapshotMeta, Term } from "./raft/types.ts";
 
 declare const brand: unique symbol;
@@ -99,8 +101,12 @@ export interface GroupLog {
   lastIndex(): LogIndex;
   term(index: LogIndex): Term | "compacted" | "unavailable";
   entries(low: LogIndex, high: LogIndex, maxBytes: number): readonly Entry[] | "compacted" | "unavailable";
+  /** Entries from `low` up to but not including `high` that change the membership, in order. */
+  membershipEntries(low: LogIndex, high: LogIndex): readonly Entry[];
   /** Bytes of entry data held, for compaction and metrics. */
   bytes(): number;
+  /** The highest index up to which entries may go so that at least `keepBytes` of data stay; never below the boundary. */
+  cutKeeping(keepBytes: number): LogIndex;
 }
 
 /**
@@ -113,14 +119,32 @@ export interface LogStore extends AsyncDisposable {
   /** Creates an empty log whose configuration is `conf` (a first start); refuses one that exists. */
   create(group: GroupId, conf: ConfState): Promise<void>;
   open(group: GroupId): GroupLog;
-  /** On disk when it resolves: one transaction, one fsync, for all groups of the batch. At most one in flight. */
+  /**
+   * On disk when it resolves: one transaction, one fsync, for the whole batch, in its order (a group may occur more
+   * than once). At most one in flight. Entry bytes are kept, not copied: nobody writes to them any more.
+   */
   write(batch: readonly GroupWrite[]): Promise<void>;
   /** Drops a group's log for good. */
   destroy(group: GroupId): Promise<void>;
 }
 
 export type LogErrorCode =
-  "LOG_CORRUPT" | "LOG_FULL" | "LOG_IO" | "LOG_EXISTS" | "LOG_MISSING" | "LOG_POISONED";
+  /** What is stored is not what was written: restore this node from its peers, never from an empty log. */
+  | "LOG_CORRUPT"
+  /** The disk is full. */
+  | "LOG_FULL"
+  /** Any other failure to read or write. */
+  | "LOG_IO"
+  /** Another process has the file open. */
+  | "LOG_LOCKED"
+  /** Written by another version of the format. */
+  | "LOG_VERSION"
+  /** A group that is to be created exists. */
+  | "LOG_EXISTS"
+  /** No such group, or the store was closed. */
+  | "LOG_MISSING"
+  /** An earlier write failed, so nothing may follow it. */
+  | "LOG_POISONED";
 
 /** An operational failure of the log: `group` and `index` say where, when known. */
 export class LogError extends Error {
@@ -141,7 +165,122 @@ export class LogError extends Error {
   }
 }
 
+// ---------------------------------------------------------------------------------------------------- the network
+
+/**
+ * Who speaks to whom. A receiver drops and counts what does not match: another cluster, another node, or an earlier
+ * incarnation of this one (its data was wiped since). `receiverIncarnation` is null while the sender does not know it.
+ */
+export interface PeerEnvelope {
+  readonly cluster: string;
+  readonly sender: NodeId;
+  readonly receiver: NodeId;
+  readonly receiverIncarnation: string | null;
+}
+
+export interface GroupMessage {
+  readonly group: GroupId;
+  readonly message: Message;
+}
+
+/** `lost`: the connection broke. `refused`: nobody listens there, so the process is dead. `unreachable`: no answer. */
+export type PeerState = "connected" | "lost" | "refused" | "unreachable";
+
+/** What the host hands to the transport to call. None of it throws; calls come one at a time, never inside a send. */
+export interface TransportReceiver {
+  messages(envelope: PeerEnvelope, messages: readonly GroupMessage[]): void;
+  /** A staged snapshot, all bytes here and verified. The receiver disposes of it. */
+  snapshot(envelope: PeerEnvelope, message: GroupMessage, staged: CapturedSnapshot): void;
+  peer(node: NodeId, state: PeerState): void;
+}
+
+/** Carries messages between nodes: may lose, delay, duplicate and reorder, never alter them. */
+export interface Transport {
+  /** Called once, before anything else. */
+  start(receiver: TransportReceiver): void;
+  /** One turn's messages to one peer, from all groups. Never blocks and never throws: what cannot go is lost. */
+  send(to: NodeId, messages: readonly GroupMessage[]): void;
+  /**
+   * Transmits the files and then the message. Resolves true once the receiver holds a verified copy, false when it
+   * was given up. The caller keeps the snapshot open meanwhile and disposes of it afterwards.
+   */
+  sendSnapshot(to: NodeId, message: GroupMessage, snapshot: CapturedSnapshot): Promise<boolean>;
+}
+
+// ----------------------------------------------------------------------------------------------- what can be seen
+
+/** What the replication layer tells about itself: one stream for logs, metrics, transcripts and tests. */
+export type ShardEvent =
+  | {
+      readonly kind: "groupOpened";
+      readonly group: GroupId;
+      readonly applied: LogIndex;
+      readonly last: LogIndex;
+    }
+  | { readonly kind: "groupClosed"; readonly group: GroupId }
+  /** The group takes no further part on this node until it is restarted; the others go on. */
+  | { readonly kind: "groupStopped"; readonly group: GroupId; readonly why: string; readonly error: Error }
+  | { readonly kind: "core"; readonly group: GroupId; readonly event: CoreEvent }
+  /** One turn of the loop; `lateMs`: how much later than the tick interval the tick came, 0 in turns without one. */
+  | {
+      readonly kind: "turn";
+      readonly durationMs: number;
+      readonly lateMs: number;
+      readonly inputs: number;
+      readonly groups: number;
+      readonly queued: number;
+    }
+  /** One transaction of the log, with its fsync. */
+  | {
+      readonly kind: "logWritten";
+      readonly durationMs: number;
+      readonly groups: number;
+      readonly entries: number;
+      readonly bytes: number;
+    }
+  /** How a proposal of this node ended; `ms` from the call to the outcome. */
+  | { readonly kind: "proposalEnded"; readonly group: GroupId; readonly outcome: string; readonly ms: number }
+  /** From the proposal to its commit, on the proposing leader. */
+  | { readonly kind: "committed"; readonly group: GroupId; readonly ms: number }
+  | {
+      readonly kind: "applied";
+      readonly group: GroupId;
+      readonly index: LogIndex;
+      readonly entries: number;
+      readonly durationMs: number;
+      /** Committed but not applied yet. */
+      readonly lagEntries: number;
+      readonly lagBytes: number;
+    }
+  | { readonly kind: "compacted"; readonly group: GroupId; readonly to: LogIndex; readonly keptBytes: number }
+  | {
+      readonly kind: "snapshotCaptured";
+      readonly group: GroupId;
+      readonly index: LogIndex;
+      readonly bytes: number;
+    }
+  | { readonly kind: "snapshotRestored"; readonly group: GroupId; readonly index: LogIndex }
+  | { readonly kind: "snapshotFailed"; readonly group: GroupId; readonly error: Error }
+  /** A message that never reached a core: other cluster, node, incarnation or group, or a full queue. */
+  | {
+      readonly kind: "messageRefused";
+      readonly from: NodeId;
+      readonly group: GroupId | null;
+      readonly why: "cluster" | "receiver" | "incarnation" | "sender" | "group" | "overloaded";
+    };
+
+/** Takes events as they happen; does not throw and does not call back into the layer. */
+export interface EventSink {
+  event(event: ShardEvent): void;
+}
+
 // ------------------------------------------------------------------------------------------------ time and dice
+
+/** Gives the host its turns, so that tests and the simulator own them. */
+export interface Scheduler {
+  /** Calls back once, soon, never before this call returns. */
+  soon(turn: () => void): void;
+}
 
 /** Monotonic time and timers, so that tests own them. */
 export interface Clock {
@@ -157,4 +296,4 @@ export interface Random {
   below(bound: number): number;
 }
 
-export type { ConfState, Entry, HardState, LogIndex, NodeId, SnapshotMeta, Term };
+export type { ConfState, CoreEvent, Entry, HardState, LogIndex, Message, NodeId, SnapshotMeta, Term };

@@ -6,6 +6,7 @@
 import type {
   Distance,
   EngineStats,
+  JsonValue,
   Payload,
   PayloadSelector,
   PointId,
@@ -20,6 +21,7 @@ import type {
 export type {
   Distance,
   EngineStats,
+  JsonValue,
   Payload,
   PayloadSelector,
   PointId,
@@ -69,7 +71,10 @@ export interface ShardIndex {
 }
 
 export interface CallOptions {
-  /** Aborts waiting, never what was already proposed. */
+  /**
+   * Aborts waiting, never what was already proposed. Its `reason` is the ApiError to throw while nothing was proposed
+   * (DEADLINE_EXCEEDED); from then on a write throws OUTCOME_UNKNOWN with what is known of where it went.
+   */
   readonly signal: AbortSignal;
 }
 

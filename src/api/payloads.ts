@@ -1,0 +1,59 @@
+/** Payloads as they come from outside: bounded, without keys that other programs stumble over, and valid text. */
+import { ApiError } from "./errors.ts";
+import { isBroken } from "./ids.ts";
+import { allowed, type Limits } from "./limits.ts";
+import type { JsonValue, Payload } from "./types.ts";
+
+/**
+ * Throws when the payload is too large or nested too deeply (INVALID), or names a key that would change an object's
+ * prototype in a careless reader (BAD_REQUEST). Size counts the UTF-8 of keys and strings, 8 bytes per number, and 1
+ * for everything else, which is close to its JSON.
+ */
+export function checkPayload(payload: Payload, limits: Limits, where: () => string): void {
+  const bytes = measure(payload, 1, limits, where);
+  if (bytes > limits.payloadBytes)
+    throw new ApiError(
+      "TOO_LARGE",
+      `Wrong input: ${where()} has ${bytes} bytes, ${allowed(limits, "payloadBytes")}`,
+    );
+}
+
+function measure(value: JsonValue, depth: number, limits: Limits, where: () => string): number {
+  if (typeof value === "string") return text(value, where);
+  if (typeof value === "number") return 8;
+  if (value === null || typeof value === "boolean") return 1;
+  if (depth > limits.payloadDepth)
+    throw new ApiError(
+      "INVALID",
+      `Wrong input: ${where()} is nested too deeply, ${allowed(limits, "payloadDepth")}`,
+    );
+  let bytes = 2;
+  if (isArray(value)) {
+    for (const item of value) bytes += 1 + measure(item, depth + 1, limits, where);
+    return bytes;
+  }
+  for (const key of Object.keys(value)) {
+    const item = value[key] as JsonValue;
+    refuseTrap(key, item, where);
+    bytes += 2 + text(key, where) + measure(item, depth + 1, limits, where);
+  }
+  return bytes;
+}
+
+const isArray = (value: JsonValue): value is readonly JsonValue[] => Array.isArray(value);
+
+function text(value: string, where: () => string): number {
+  if (isBroken(value))
+    throw new ApiError("INVALID", `Wrong input: ${where()} has half of a surrogate pair, which is no text`);
+  return 2 + Buffer.byteLength(value);
+}
+
+function refuseTrap(key: string, value: JsonValue, where: () => string): void {
+  const trap =
+    key === "__proto__" ||
+    (key === "constructor" &&
+      typeof value === "object" &&
+      value !== null &&
+      Object.hasOwn(value, "prototype"));
+  if (trap) throw new ApiError("BAD_REQUEST", `Wrong input: ${where()} must not have the key \`${key}\``);
+}

@@ -1,0 +1,71 @@
+/** From the credential of a request to who is asking. */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { Principal } from "./permit.ts";
+
+/** Keys of the configuration; null or absent: not set. */
+export interface Keys {
+  /** May do everything. */
+  readonly apiKey?: string | null;
+  /** As `apiKey`, so that one can be replaced while the other is still in use. */
+  readonly altApiKey?: string | null;
+  /** May read. */
+  readonly readOnlyApiKey?: string | null;
+}
+
+/** What a request brought along: the `api-key` header (or its gRPC metadata), and the whole `authorization`. */
+export interface Credentials {
+  readonly apiKey: string | undefined;
+  readonly authorization: string | undefined;
+}
+
+const ANYBODY: Principal = { name: "anybody", role: "manager" };
+const ANONYMOUS: Principal = { name: "anonymous", role: "anonymous" };
+const UNKNOWN: Principal = { name: "unknown", role: "unknown" };
+const MANAGER: Principal = { name: "api_key", role: "manager" };
+const ALT_MANAGER: Principal = { name: "alt_api_key", role: "manager" };
+const READER: Principal = { name: "read_only_api_key", role: "reader" };
+
+// Digests have one length and say nothing of the key, so that comparing them in constant time tells nothing.
+const digest = (key: string): Buffer => createHash("sha256").update(key, "utf8").digest();
+
+export class Authenticator {
+  readonly #known: readonly { readonly digest: Buffer; readonly principal: Principal }[];
+
+  /** RangeError for an empty key: it would let everybody in who sends an empty header. */
+  constructor(keys: Keys) {
+    const known = [
+      { key: keys.apiKey, principal: MANAGER },
+      { key: keys.altApiKey, principal: ALT_MANAGER },
+      { key: keys.readOnlyApiKey, principal: READER },
+    ];
+    this.#known = known.flatMap(({ key, principal }) => {
+      if (key === undefined || key === null) return [];
+      if (key === "") throw new RangeError(`${principal.name} must not be empty`);
+      return [{ digest: digest(key), principal }];
+    });
+  }
+
+  /** Whether anybody may do everything, because no key is configured. */
+  get open(): boolean {
+    return this.#known.length === 0;
+  }
+
+  /** Never throws: a missing or wrong credential is a principal that may do next to nothing. */
+  identify(credentials: Credentials): Principal {
+    if (this.open) return ANYBODY;
+    const key = credentials.apiKey ?? bearer(credentials.authorization);
+    if (key === undefined) return credentials.authorization === undefined ? ANONYMOUS : UNKNOWN;
+    const sent = digest(key);
+    let found = UNKNOWN;
+    // Every key is compared, whichever matches, so that the time taken does not say which.
+    for (const { digest: expected, principal } of this.#known) {
+      if (timingSafeEqual(sent, expected) && found === UNKNOWN) found = principal;
+    }
+    return found;
+  }
+}
+
+function bearer(authorization: string | undefined): string | undefined {
+  const match = /^bearer +(\S+) *$/i.exec(authorization ?? "");
+  return match?.[1];
+}

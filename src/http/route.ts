@@ -1,0 +1,197 @@
+/**
+ * A route: what it takes, who may call it, what it does. The rule is part of its type, and its handler gets the
+ * permit that the rule granted before a byte of the body was read; without a rule it does not compile.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { IncomingHttpHeaders } from "node:http";
+import { ApiError } from "../api/errors.ts";
+import type { JsonValue } from "../api/types.ts";
+import type { VectorService } from "../api/vector-service.ts";
+import {
+  authorize,
+  authorizeCluster,
+  type Action,
+  type ClusterPermit,
+  type CollectionPermit,
+  type Permit,
+  type Principal,
+} from "../auth/permit.ts";
+import { envelope, JSON_TYPE } from "./envelope.ts";
+import type { HttpOptions } from "./options.ts";
+import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
+
+export interface Rule<P> {
+  readonly on: "collection" | "cluster";
+  readonly action: Action;
+  grant(who: Principal, params: Params): P;
+}
+
+/** Needs `action` on the collection that the path names. */
+export const onCollection = <A extends Action>(action: A): Rule<CollectionPermit<A>> => ({
+  on: "collection",
+  action,
+  grant: (who, params) => authorize(who, action, params["collection"] ?? ""),
+});
+
+export const onCluster = <A extends Action>(action: A): Rule<ClusterPermit<A>> => ({
+  on: "cluster",
+  action,
+  grant: (who) => authorizeCluster(who, action),
+});
+
+export type Params = Readonly<Record<string, string | undefined>>;
+
+export interface Call<P, Q, B> {
+  readonly service: VectorService;
+  readonly permit: P;
+  readonly params: Params;
+  readonly query: Q;
+  readonly body: B;
+  readonly headers: IncomingHttpHeaders;
+  /** Fires at the deadline and when the client goes away; its reason is an ApiError. */
+  readonly signal: AbortSignal;
+}
+
+type Headers = Readonly<Record<string, string>>;
+/** A result for the envelope, or a text as it is. */
+export type Answer =
+  | { readonly result: unknown; readonly headers?: Headers }
+  | { readonly text: string; readonly type: string; readonly status?: number }
+  | { readonly bare: JsonValue };
+
+export interface Definition<P extends Permit<Action>, Q, B> {
+  readonly method: "GET" | "PUT" | "POST" | "PATCH" | "DELETE";
+  /** Parameters as `:name`; `:collection` is what {@link onCollection} looks at. */
+  readonly url: string;
+  readonly rule: Rule<P>;
+  readonly summary: string;
+  readonly query: Schema<Q>;
+  /** null: the route takes no body. */
+  readonly body: Schema<B> | null;
+  handle(call: Call<P, Q, B>): Promise<Answer> | Answer;
+}
+
+/** What routes need of the server that holds them. */
+export interface RouteParts {
+  readonly service: VectorService;
+  readonly options: HttpOptions;
+  identify(request: FastifyRequest): Principal;
+  done(route: Route, request: FastifyRequest, reply: FastifyReply): void;
+}
+
+/** A definition with its types put away, for the list of all routes. */
+export interface Route {
+  readonly method: string;
+  readonly url: string;
+  readonly rule: Rule<Permit<Action>>;
+  readonly summary: string;
+  readonly query: JsonSchema;
+  readonly body: JsonSchema | null;
+  install(app: FastifyInstance, parts: RouteParts): void;
+}
+
+export function route<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
+  definition: Definition<P, Q, B>,
+): Route {
+  const { method, url, rule, summary } = definition;
+  const self: Route = {
+    method,
+    url,
+    rule,
+    summary,
+    query: definition.query.json,
+    body: definition.body?.json ?? null,
+    install(app, parts) {
+      const permits = new WeakMap<FastifyRequest, P>();
+      app.route({
+        method,
+        url,
+        onRequest(request, _reply, next) {
+          permits.set(request, rule.grant(parts.identify(request), paramsOf(request)));
+          next();
+        },
+        onResponse(request, reply, next) {
+          parts.done(self, request, reply);
+          next();
+        },
+        async handler(request, reply) {
+          const permit = permits.get(request);
+          if (permit === undefined) throw new ApiError("FORBIDDEN", "Forbidden: no permit was granted");
+          return carryOut(definition, permit, parts, request, reply);
+        },
+      });
+    },
+  };
+  return self;
+}
+
+const paramsOf = (request: FastifyRequest): Params => request.params as Params;
+
+async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
+  definition: Definition<P, Q, B>,
+  permit: P,
+  { service, options }: RouteParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const query = definition.query.read(request.query, QUERY);
+  const body = bodyOf(definition, request.body);
+  const waiting = new AbortController();
+  const deadline = setTimeout(
+    () => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "Timeout error: the deadline passed")),
+    deadlineMs(query.timeout ?? null, options),
+  );
+  const onClose = (): void => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "The client went away"));
+  reply.raw.once("close", onClose);
+  try {
+    const { headers } = request;
+    const params = paramsOf(request);
+    const answer = await definition.handle({
+      service,
+      permit,
+      params,
+      query,
+      body,
+      headers,
+      signal: waiting.signal,
+    });
+    return send(answer, reply);
+  } finally {
+    clearTimeout(deadline);
+    reply.raw.removeListener("close", onClose);
+  }
+}
+
+function send(answer: Answer, reply: FastifyReply): FastifyReply {
+  if ("text" in answer)
+    return reply
+      .code(answer.status ?? 200)
+      .header("content-type", answer.type)
+      .send(answer.text);
+  reply.header("content-type", JSON_TYPE);
+  if ("bare" in answer) return reply.send(JSON.stringify(answer.bare));
+  if (answer.headers !== undefined) reply.headers(answer.headers);
+  return reply.send(envelope(JSON.stringify(answer.result), reply.elapsedTime / 1000));
+}
+
+function bodyOf<P extends Permit<Action>, Q, B>(definition: Definition<P, Q, B>, body: unknown): B {
+  if (definition.body !== null) {
+    if (body === undefined)
+      throw new ApiError("BAD_REQUEST", "Format error in JSON body: the body is missing");
+    return definition.body.read(body, BODY);
+  }
+  const empty = body === undefined || body === null || (isObject(body) && Object.keys(body).length === 0);
+  if (!empty) throw new ApiError("BAD_REQUEST", "Wrong input: this route takes no body");
+  return undefined as B;
+}
+
+function deadlineMs(seconds: number | null, options: HttpOptions): number {
+  if (seconds === null) return options.deadlineMs;
+  const ms = Math.ceil(seconds * 1000);
+  if (ms > options.deadlineMaxMs)
+    throw new ApiError(
+      "INVALID",
+      `Wrong input: \`timeout\` is ${seconds} s, at most ${options.deadlineMaxMs / 1000} s are allowed (option \`http.deadline_max_ms\`)`,
+    );
+  return ms;
+}

@@ -1,0 +1,246 @@
+/**
+ * The REST front-end: from a socket to a use case and back.
+ *
+ *   onRequest   closing? -> known route? -> who is asking -> may they (route.ts)     401 403 404 405 503
+ *   body        content type, length, UTF-8, depth, JSON (body.ts)                   400 413
+ *   handler     query and body against their schemas, deadline, use case             400 404 408 409 412 422 ...
+ *   send        envelope; every failure goes through the table of errors
+ */
+import {
+  fastify,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import { ApiError } from "../api/errors.ts";
+import { allowed, type Limits } from "../api/limits.ts";
+import type { VectorService } from "../api/vector-service.ts";
+import type { Authenticator } from "../auth/authenticator.ts";
+import { authorizeCluster, type Principal } from "../auth/permit.ts";
+import { parseJson } from "./body.ts";
+import { failure, JSON_TYPE } from "./envelope.ts";
+import { lookUp } from "./missing-route.ts";
+import type { HttpOptions } from "./options.ts";
+import type { RouteParts } from "./route.ts";
+import { routes } from "./routes.ts";
+
+/** One finished request; `route` is the pattern (`/collections/:collection`), or `unmatched`. Status 499: gone. */
+export interface Observation {
+  readonly route: string;
+  readonly method: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+export interface ServeHttpOptions {
+  readonly service: VectorService;
+  readonly authenticator: Authenticator;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly http: HttpOptions;
+  observe(observation: Observation): void;
+  /** The text of `/metrics`, in the Prometheus format. */
+  metricsText(): Promise<string>;
+  readonly log: Logger;
+}
+
+export interface HttpServer {
+  /** `host:port`, with the port that was bound. */
+  readonly address: string;
+  readonly port: number;
+  /**
+   * Takes no new requests (503 on open connections), waits up to `drainMs` for those in flight, then cuts what is
+   * left. Resolves when every connection is closed; may be called twice.
+   */
+  close(options: { readonly drainMs: number }): Promise<void>;
+}
+
+/** Resolves when it listens; rejects as `listen` does (EADDRINUSE, EACCES) when it cannot. */
+export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> {
+  const front = new FrontEnd(options);
+  await front.listen();
+  return front;
+}
+
+class FrontEnd implements HttpServer {
+  readonly #options: ServeHttpOptions;
+  readonly #app: FastifyInstance;
+  #closing: Promise<void> | null = null;
+  #requests = 0;
+
+  constructor(options: ServeHttpOptions) {
+    this.#options = options;
+    const { http } = options;
+    const { limits } = options.service;
+    this.#app = fastify({
+      logger: false,
+      bodyLimit: limits.bodyBytes,
+      requestTimeout: http.receiveTimeoutMs,
+      // Silence on a socket also means that we are working: it may last as long as the longest deadline.
+      connectionTimeout: http.deadlineMaxMs + http.sendTimeoutMs,
+      keepAliveTimeout: http.keepAliveTimeoutMs,
+      maxRequestsPerSocket: http.requestsPerConnection,
+      http: { headersTimeout: http.headersTimeoutMs, maxHeaderSize: http.headerBytes },
+      forceCloseConnections: "idle",
+      return503OnClosing: false,
+      routerOptions: { maxParamLength: http.headerBytes },
+      genReqId: () => `${process.pid.toString(36)}-${(++this.#requests).toString(36)}`,
+      clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
+      frameworkErrors: (error, request, reply) => this.#fail(error, request, reply),
+    });
+    this.#app.server.maxConnections = http.connections;
+    this.#install(limits);
+  }
+
+  async listen(): Promise<void> {
+    const { host, port } = this.#options.listen;
+    await this.#app.listen({ host, port });
+  }
+
+  get port(): number {
+    const bound = this.#app.server.address();
+    return bound === null || typeof bound === "string" ? this.#options.listen.port : bound.port;
+  }
+
+  get address(): string {
+    const { host } = this.#options.listen;
+    return `${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+  }
+
+  close({ drainMs }: { readonly drainMs: number }): Promise<void> {
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    const cut = setTimeout(() => this.#app.server.closeAllConnections(), drainMs);
+    try {
+      await this.#app.close();
+    } finally {
+      clearTimeout(cut);
+    }
+  }
+
+  #install(limits: Limits): void {
+    const app = this.#app;
+    const { service, authenticator, metricsText, http } = this.#options;
+    const identify = (request: FastifyRequest): Principal => {
+      const { headers } = request;
+      const apiKey = headers["api-key"];
+      return authenticator.identify({
+        apiKey: typeof apiKey === "string" ? apiKey : undefined,
+        authorization: headers.authorization,
+      });
+    };
+    const parts: RouteParts = {
+      service,
+      options: http,
+      identify,
+      done: (route, request, reply) => this.#done(route.url, request, reply, reply.statusCode),
+    };
+
+    const table = routes({ metricsText });
+    app.addHook("onRequest", (request, reply, next) => {
+      reply.raw.once("close", () => {
+        if (!reply.raw.writableFinished) this.#done(request.routeOptions.url, request, reply, 499);
+      });
+      if (this.#closing !== null) {
+        reply.header("connection", "close");
+        throw new ApiError("NOT_READY", "Service unavailable: this node is shutting down");
+      }
+      if (request.is404) {
+        authorizeCluster(identify(request), "read");
+        throw lookUp(request.method, request.url, table, (allow) => void reply.header("allow", allow));
+      }
+      next();
+    });
+    app.setNotFoundHandler((request) => {
+      throw lookUp(request.method, request.url, table, () => undefined);
+    });
+    app.setErrorHandler((error: FastifyError | ApiError, request, reply) =>
+      this.#fail(error, request, reply),
+    );
+
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
+      const encoding = request.headers["content-encoding"];
+      if (encoding !== undefined && encoding !== "identity") {
+        done(new ApiError("UNSUPPORTED", `Not supported: a body with Content-Encoding ${encoding}`));
+        return;
+      }
+      try {
+        done(null, parseJson(body as Buffer, limits));
+      } catch (error) {
+        done(error as ApiError);
+      }
+    });
+    app.addContentTypeParser("*", (request, _payload, done) => {
+      const sent = request.headers["content-type"];
+      const not = sent === undefined ? "it is missing" : `not \`${sent}\``;
+      done(new ApiError("BAD_REQUEST", `Wrong input: Content-Type must be application/json, ${not}`));
+    });
+
+    for (const route of table) route.install(app, parts);
+  }
+
+  #fail(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+    const known = asApiError(error, this.#options.service.limits);
+    if (known.code === "INTERNAL") {
+      const { method, url, id } = request;
+      this.#options.log.error({ err: error, request: id, method, url }, "request failed by a defect");
+    }
+    const { status, headers, body } = failure(known, reply.elapsedTime / 1000);
+    void reply
+      .code(status)
+      .headers({ ...headers, "content-type": JSON_TYPE })
+      .send(body);
+  }
+
+  #done(url: string | undefined, request: FastifyRequest, reply: FastifyReply, status: number): void {
+    const { observe, log } = this.#options;
+    const seconds = reply.elapsedTime / 1000;
+    const route = url ?? "unmatched";
+    observe({ route, method: request.method, status, seconds });
+    if (log.isLevelEnabled("debug"))
+      log.debug(
+        { request: request.id, method: request.method, url: request.url, status, seconds },
+        "request",
+      );
+  }
+}
+
+/** Everything that can be thrown on the way of a request as a row of the table; what is not expected is INTERNAL. */
+function asApiError(error: unknown, limits: Limits): ApiError {
+  if (error instanceof ApiError) return error;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
+    return new ApiError("TOO_LARGE", `Payload error: the body is too large, ${allowed(limits, "bodyBytes")}`);
+  const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
+  if (typeof code === "string" && code.startsWith("FST_") && typeof status === "number" && status < 500)
+    return new ApiError("BAD_REQUEST", `Wrong input: ${message}`);
+  return new ApiError("INTERNAL", "Service internal error: a defect in Flotilla, the log has the details");
+}
+
+/** What is not HTTP never becomes a request: it is answered on the socket. */
+function answerBrokenRequest(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const slow = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
+  const large = error.code === "HPE_HEADER_OVERFLOW";
+  const told = slow
+    ? new ApiError("DEADLINE_EXCEEDED", "Timeout error: the request did not arrive in time")
+    : large
+      ? new ApiError("TOO_LARGE", "Wrong input: the headers are too large (option `http.header_bytes`)")
+      : new ApiError("BAD_REQUEST", "Wrong input: this is not an HTTP request");
+  const { status, body } = failure(told, 0);
+  const reason = slow ? "Request Timeout" : large ? "Payload Too Large" : "Bad Request";
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: ${JSON_TYPE}\r\nconnection: close\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}

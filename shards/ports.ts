@@ -141,9 +141,9 @@ export type LogErrorCode =
   | "LOG_VERSION"
   /** A group that is to be created exists. */
   | "LOG_EXISTS"
-  /** No such group, or the store was closed. */
+  /** No such group. */
   | "LOG_MISSING"
-  /** An earlier write failed, so nothing may follow it. */
+  /** An earlier write failed, so nothing may follow it; or the store was closed. */
   | "LOG_POISONED";
 
 /** An operational failure of the log: `group` and `index` say where, when known. */

@@ -1,0 +1,4 @@
+/** Door two: the parts to put a host together from. Only the composition root and its thread entries open it. */
+export { openSqliteLog } from "./log/sqlite-log.ts";
+export type { SqliteLog, SqliteLogOptions } from "./log/sqlite-log.ts";
+export { MemoryLog } from "./log/memory-log.ts";

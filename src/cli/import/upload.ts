@@ -69,7 +69,8 @@ export async function upload(
   const sender = async (): Promise<void> => {
     for (let batch = await take(); batch !== null; batch = await take()) {
       prefix.started(batch.first);
-      totals.retries += await sendBatch(client, batch, options);
+      const retries = await sendBatch(client, batch, options);
+      totals.retries += retries;
       totals.rows += batch.count;
       totals.batches++;
       const reached = prefix.finished(batch.first, batch.count, idOf(batch, batch.count - 1, options));

@@ -125,6 +125,12 @@ export function list<T>(item: Schema<T>): Schema<readonly T[]> {
   };
 }
 
+/** The same values, turned into something else; `at` is where they stand. */
+export const mapped = <T, U>(inner: Schema<T>, turn: (value: T, at: Place) => U): Schema<U> => ({
+  json: inner.json,
+  read: (value, at) => turn(inner.read(value, at), at),
+});
+
 /** A schema of its own making. */
 export const schema = <T>(json: JsonSchema, read: (value: unknown, at: Place) => T): Schema<T> => ({
   json,

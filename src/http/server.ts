@@ -141,7 +141,7 @@ class FrontEnd implements HttpServer {
       done: (route, request, reply) => this.#done(route.url, request, reply, reply.statusCode),
     };
 
-    const table = routes({ metricsText });
+    const table = routes({ metricsText, limits });
     app.addHook("onRequest", (request, reply, next) => {
       reply.raw.once("close", () => {
         if (!reply.raw.writableFinished) this.#done(request.routeOptions.url, request, reply, 499);

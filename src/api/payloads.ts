@@ -9,13 +9,15 @@ import type { JsonValue, Payload } from "./types.ts";
  * prototype in a careless reader (BAD_REQUEST). Size counts the UTF-8 of keys and strings, 8 bytes per number, and 1
  * for everything else, which is close to its JSON.
  */
-export function checkPayload(payload: Payload, limits: Limits, where: () => string): void {
+export function checkPayload(
+  payload: Payload,
+  limits: Limits,
+  most: "payloadBytes" | "metadataBytes",
+  where: () => string,
+): void {
   const bytes = measure(payload, 1, limits, where);
-  if (bytes > limits.payloadBytes)
-    throw new ApiError(
-      "TOO_LARGE",
-      `Wrong input: ${where()} has ${bytes} bytes, ${allowed(limits, "payloadBytes")}`,
-    );
+  if (bytes > limits[most])
+    throw new ApiError("TOO_LARGE", `Wrong input: ${where()} has ${bytes} bytes, ${allowed(limits, most)}`);
 }
 
 function measure(value: JsonValue, depth: number, limits: Limits, where: () => string): number {

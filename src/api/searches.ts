@@ -1,7 +1,7 @@
 /** Searches: limits, and points as queries turned into their vectors. */
 import type { SearchQuery } from "../cluster/types.ts";
 import { ApiError } from "./errors.ts";
-import { within, type Limits } from "./limits.ts";
+import { between, within, type Limits } from "./limits.ts";
 import type { PointId, StoredPoint } from "./types.ts";
 import { checkSelector } from "./writes.ts";
 
@@ -40,16 +40,10 @@ export async function checkedSearch(
 
 function checkOne(request: SearchRequest, which: string, limits: Limits): void {
   const { limit, offset, ef, scoreThreshold } = request;
-  if (limit < 1)
-    throw new ApiError("INVALID", `Wrong input: \`limit\`${which} must be 1 or more, not ${limit}`);
-  if (offset < 0)
-    throw new ApiError("INVALID", `Wrong input: \`offset\`${which} must be 0 or more, not ${offset}`);
-  within(limits, "searchHits", limit + offset, `\`limit\` + \`offset\`${which}`);
-  if (ef !== null) {
-    if (ef < 1)
-      throw new ApiError("INVALID", `Wrong input: \`hnsw_ef\`${which} must be 1 or more, not ${ef}`);
-    within(limits, "searchEf", ef, `\`hnsw_ef\`${which}`);
-  }
+  between(limits, "k", limit, 1, `\`limit\`${which}`);
+  between(limits, "k", offset, 0, `\`offset\`${which}`);
+  within(limits, "k", limit + offset, `\`limit\` + \`offset\`${which}`);
+  if (ef !== null) between(limits, "ef", ef, 1, `\`hnsw_ef\`${which}`);
   if (scoreThreshold !== null && !Number.isFinite(scoreThreshold))
     throw new ApiError("INVALID", `Wrong input: \`score_threshold\`${which} must be finite`);
   checkSelector(request.withPayload, limits);

@@ -6,7 +6,7 @@
 import type { Cluster } from "../cluster/types.ts";
 import type { ClusterPermit, CollectionPermit } from "../auth/permit.ts";
 import { ApiError } from "./errors.ts";
-import { LIMITS, within, type Limits } from "./limits.ts";
+import { between, within, type Limits } from "./limits.ts";
 import { checkCollectionName } from "./names.ts";
 import { checkPayload } from "./payloads.ts";
 import { checkedSearch, type SearchRequest } from "./searches.ts";
@@ -82,14 +82,13 @@ export class VectorService {
     const name = permit.collection;
     checkCollectionName(name, this.limits);
     const { dimension, m, efConstruct } = wanted.vectors;
-    range("the vector size", dimension, 1, LIMITS.dimension.max);
-    within(this.limits, "dimension", dimension, "the vector size");
+    between(this.limits, "dimension", dimension, 1, "the vector size");
     range("`m`", m, 2, 200);
     range("`ef_construct`", efConstruct, 4, 4_096);
-    range("the number of shards", wanted.shardNumber, 1, LIMITS.shardNumber.max);
-    within(this.limits, "shardNumber", wanted.shardNumber, "the number of shards");
+    between(this.limits, "shards", wanted.shardNumber, 1, "the number of shards");
     this.#checkReplication(wanted.replicationFactor);
-    if (wanted.metadata !== null) checkPayload(wanted.metadata, this.limits, () => "`metadata`");
+    if (wanted.metadata !== null)
+      checkPayload(wanted.metadata, this.limits, "metadataBytes", () => "`metadata`");
     return this.#cluster.createCollection({ ...wanted, name }, options);
   }
 
@@ -102,10 +101,10 @@ export class VectorService {
     const collection = this.collection(permit);
     if (patch.replicationFactor !== undefined) this.#checkReplication(patch.replicationFactor);
     if (patch.metadata === undefined) return this.#cluster.updateCollection(collection.name, patch, options);
-    checkPayload(patch.metadata, this.limits, () => "`metadata`");
+    checkPayload(patch.metadata, this.limits, "metadataBytes", () => "`metadata`");
     const merged = Object.entries({ ...collection.metadata, ...patch.metadata });
     const metadata = Object.fromEntries(merged.filter(([, value]) => value !== null));
-    checkPayload(metadata, this.limits, () => "`metadata` as merged");
+    checkPayload(metadata, this.limits, "metadataBytes", () => "`metadata` as merged");
     return this.#cluster.updateCollection(collection.name, { ...patch, metadata }, options);
   }
 
@@ -189,8 +188,7 @@ export class VectorService {
     options: ReadOptions,
   ): Promise<ScrollPage> {
     const collection = this.collection(permit);
-    range("`limit`", page.limit, 1, LIMITS.pagePoints.max);
-    within(this.limits, "pagePoints", page.limit, "`limit`");
+    between(this.limits, "pagePoints", page.limit, 1, "`limit`");
     checkSelector(page.withPayload, this.limits);
     return this.#cluster.scroll(collection.name, page, options);
   }
@@ -222,8 +220,7 @@ export class VectorService {
   }
 
   #checkReplication(factor: number): void {
-    range("the replication factor", factor, 1, LIMITS.replicationFactor.max);
-    within(this.limits, "replicationFactor", factor, "the replication factor");
+    between(this.limits, "replicas", factor, 1, "the replication factor");
   }
 }
 

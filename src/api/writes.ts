@@ -42,22 +42,28 @@ function checkedOperation(operation: WriteOp, limits: Limits): WriteOp {
     case "upsert":
       operation.points.forEach(({ id, payload }, at) => {
         if (payload !== null)
-          checkPayload(payload, limits, () => `the payload of point ${at} (id ${JSON.stringify(id)})`);
+          checkPayload(
+            payload,
+            limits,
+            "payloadBytes",
+            () => `the payload of point ${at} (id ${JSON.stringify(id)})`,
+          );
       });
       return { ...operation, points: lastOfEach(operation.points) };
     case "updateVectors":
       return { ...operation, points: lastOfEach(operation.points) };
     case "setPayload":
-      if (operation.key !== undefined) checkPayload({ key: operation.key }, limits, () => "`key`");
-      checkPayload(operation.payload, limits, () => "`payload`");
+      if (operation.key !== undefined)
+        checkPayload({ key: operation.key }, limits, "payloadBytes", () => "`key`");
+      checkPayload(operation.payload, limits, "payloadBytes", () => "`payload`");
       return { ...operation, ids: unique(operation.ids) };
     case "overwritePayload":
-      checkPayload(operation.payload, limits, () => "`payload`");
+      checkPayload(operation.payload, limits, "payloadBytes", () => "`payload`");
       return { ...operation, ids: unique(operation.ids) };
     case "deletePayload":
       if (operation.keys.length === 0) throw empty("key");
       within(limits, "selectorKeys", operation.keys.length, "the number of keys");
-      checkPayload({ keys: operation.keys }, limits, () => "`keys`");
+      checkPayload({ keys: operation.keys }, limits, "payloadBytes", () => "`keys`");
       return { ...operation, ids: unique(operation.ids) };
     case "delete":
     case "clearPayload":

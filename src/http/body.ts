@@ -1,7 +1,7 @@
 /** From bytes to a JSON value, once: valid UTF-8, bounded depth, and an error that says where. */
 import { isUtf8 } from "node:buffer";
 import { ApiError } from "../api/errors.ts";
-import { LIMITS, type Limits } from "../api/limits.ts";
+import { optionOf, type Limits } from "../api/limits.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -37,7 +37,7 @@ export function checkDepth(bytes: Buffer, most: number): void {
     else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
       if (++depth > most)
         throw bad(
-          `nested deeper than the ${most} levels allowed (option \`limits.${LIMITS.jsonDepth.option}\`) at byte ${i}`,
+          `nested deeper than the ${most} levels allowed (option \`${optionOf("jsonDepth")}\`) at byte ${i}`,
         );
     } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth--;
   }

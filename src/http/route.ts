@@ -17,7 +17,7 @@ import {
   type Principal,
 } from "../auth/permit.ts";
 import { envelope, JSON_TYPE } from "./envelope.ts";
-import type { HttpOptions } from "./options.ts";
+import type { Config } from "../config/options.ts";
 import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
 
 export interface Rule<P> {
@@ -71,10 +71,13 @@ export interface Definition<P extends Permit<Action>, Q, B> {
   handle(call: Call<P, Q, B>): Promise<Answer> | Answer;
 }
 
+/** How long a read and a write (or a change of collections) may take unless they say so, and how long they may say. */
+export type Deadlines = Pick<Config["deadline"], "readMs" | "writeMs" | "maxMs">;
+
 /** What routes need of the server that holds them. */
 export interface RouteParts {
   readonly service: VectorService;
-  readonly options: HttpOptions;
+  readonly deadline: Deadlines;
   identify(request: FastifyRequest): Principal;
   done(route: Route, request: FastifyRequest, reply: FastifyReply): void;
 }
@@ -130,7 +133,7 @@ const paramsOf = (request: FastifyRequest): Params => request.params as Params;
 async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
   definition: Definition<P, Q, B>,
   permit: P,
-  { service, options }: RouteParts,
+  { service, deadline: deadlines }: RouteParts,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -139,7 +142,7 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
   const waiting = new AbortController();
   const deadline = setTimeout(
     () => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "Timeout error: the deadline passed")),
-    deadlineMs(query.timeout ?? null, options),
+    deadlineMs(query.timeout ?? null, definition.rule.action, deadlines),
   );
   const onClose = (): void => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "The client went away"));
   reply.raw.once("close", onClose);
@@ -185,13 +188,14 @@ function bodyOf<P extends Permit<Action>, Q, B>(definition: Definition<P, Q, B>,
   return undefined as B;
 }
 
-function deadlineMs(seconds: number | null, options: HttpOptions): number {
-  if (seconds === null) return options.deadlineMs;
+function deadlineMs(seconds: number | null, action: Action, deadlines: Deadlines): number {
+  if (seconds === null)
+    return action === "write" || action === "manage" ? deadlines.writeMs : deadlines.readMs;
   const ms = Math.ceil(seconds * 1000);
-  if (ms > options.deadlineMaxMs)
+  if (ms > deadlines.maxMs)
     throw new ApiError(
       "INVALID",
-      `Wrong input: \`timeout\` is ${seconds} s, at most ${options.deadlineMaxMs / 1000} s are allowed (option \`http.deadline_max_ms\`)`,
+      `Wrong input: \`timeout\` is ${seconds} s, at most ${deadlines.maxMs / 1000} s are allowed (option \`deadline.max_ms\`)`,
     );
   return ms;
 }

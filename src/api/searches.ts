@@ -40,10 +40,10 @@ export async function checkedSearch(
 
 function checkOne(request: SearchRequest, which: string, limits: Limits): void {
   const { limit, offset, ef, scoreThreshold } = request;
-  between(limits, "k", limit, 1, `\`limit\`${which}`);
-  between(limits, "k", offset, 0, `\`offset\`${which}`);
-  within(limits, "k", limit + offset, `\`limit\` + \`offset\`${which}`);
-  if (ef !== null) between(limits, "ef", ef, 1, `\`hnsw_ef\`${which}`);
+  between(limits, "searchHits", limit, 1, `\`limit\`${which}`);
+  between(limits, "searchHits", offset, 0, `\`offset\`${which}`);
+  within(limits, "searchHits", limit + offset, `\`limit\` + \`offset\`${which}`);
+  if (ef !== null) between(limits, "searchEf", ef, 1, `\`hnsw_ef\`${which}`);
   if (scoreThreshold !== null && !Number.isFinite(scoreThreshold))
     throw new ApiError("INVALID", `Wrong input: \`score_threshold\`${which} must be finite`);
   checkSelector(request.withPayload, limits);

@@ -85,7 +85,7 @@ export class VectorService {
     between(this.limits, "dimension", dimension, 1, "the vector size");
     range("`m`", m, 2, 200);
     range("`ef_construct`", efConstruct, 4, 4_096);
-    between(this.limits, "shards", wanted.shardNumber, 1, "the number of shards");
+    between(this.limits, "shardNumber", wanted.shardNumber, 1, "the number of shards");
     this.#checkReplication(wanted.replicationFactor);
     if (wanted.metadata !== null)
       checkPayload(wanted.metadata, this.limits, "metadataBytes", () => "`metadata`");
@@ -220,7 +220,7 @@ export class VectorService {
   }
 
   #checkReplication(factor: number): void {
-    between(this.limits, "replicas", factor, 1, "the replication factor");
+    between(this.limits, "replicationFactor", factor, 1, "the replication factor");
   }
 }
 

@@ -50,14 +50,6 @@ export const OPTIONS = {
 
   "http.addr": { kind: "address", flag: "--http-addr", default: "127.0.0.1:6333", about: "Where REST is served.", reason: "Loopback, so that nothing is open to a network before a key is set; 6333 is what clients try first." },
 
-  "http.receive_timeout_ms": { ...ms, default: 60_000, min: 100, max: 3_600_000, about: "A request must have arrived as a whole by then.", reason: "Slow senders hold memory." },
-  "http.headers_timeout_ms": { ...ms, default: 15_000, min: 100, max: 600_000, about: "Request line and headers must have arrived by then.", reason: "They fit into one packet or a few." },
-  "http.send_timeout_ms": { ...ms, default: 30_000, min: 100, max: 3_600_000, about: "A connection is cut when nothing moves on it for the longest deadline and so much more.", reason: "A client that does not read its answer holds it in memory." },
-  "http.keep_alive_timeout_ms": { ...ms, default: 75_000, min: 0, max: 3_600_000, about: "How long an idle connection stays open.", reason: "Longer than the 60 s after which common load balancers close theirs." },
-  "http.requests_per_connection": { ...count, default: 0, min: 0, max: 1_000_000_000, about: "Requests after which a connection is closed; 0: never.", reason: "Lets balancers spread clients anew, at the price of new connections." },
-  "http.connections": { ...count, default: 4_096, min: 1, max: 1_000_000, about: "Connections open at once; more are refused.", reason: "Each holds a file descriptor and buffers." },
-  "http.header_bytes": { ...bytes, default: 16 * KiB, min: 4 * KiB, max: MiB, about: "Request line and headers together.", reason: "A point id of 512 bytes and a token fit several times." },
-
   "auth.api_key": { kind: "secret", flag: "--api-key", default: null, about: "Key that may do everything.", reason: "No built-in key: one that everybody knows protects nothing." },
   "auth.alt_api_key": { kind: "secret", flag: "--alt-api-key", default: null, about: "A second key with the same rights.", reason: "Lets keys be rotated without a moment in which clients fail." },
   "auth.read_only_api_key": { kind: "secret", flag: "--read-only-api-key", default: null, about: "Key that may only read.", reason: "For dashboards and search front-ends." },
@@ -83,20 +75,14 @@ export const OPTIONS = {
 
   "deadline.read_ms": { ...ms, default: 30_000, min: 10, max: 3_600_000, about: "Longest a read may take when the request does not say.", reason: "Longer than any healthy search, shorter than a client's patience." },
   "deadline.write_ms": { ...ms, default: 60_000, min: 10, max: 3_600_000, about: "Longest a write may take when the request does not say.", reason: "A bulk write waits while the tail is full." },
-  "deadline.max_ms": { ...ms, default: 600_000, min: 10, max: 3_600_000, about: "Longest `timeout` a request may ask for.", reason: "Whoever waits holds memory here." },
   "deadline.start_ms": { ...ms, default: 60_000, min: 100, max: 3_600_000, about: "Longest a collection may take to come up before its creation fails.", reason: "Opening a shard takes milliseconds unless the disk is in trouble." },
   "shutdown.drain_ms": { ...ms, default: 10_000, min: 0, max: 3_600_000, about: "How long requests in flight may finish after SIGTERM.", reason: "Less than the 30 s after which supervisors kill." },
 
   "limits.body_bytes": { ...bytes, default: 32 * MiB, min: KiB, max: GiB, about: "One request body.", reason: "What a batch of 10,000 points of 784 dimensions takes in JSON." },
   "limits.batch_points": { ...count, default: 100_000, min: 1, max: 10_000_000, about: "Points or ids in one request.", reason: "Short vectors reach this before the body limit." },
-  "limits.batch_operations": { ...count, default: 1_000, min: 1, max: 100_000, about: "Operations of one mixed batch.", reason: "They are applied one by one." },
   "limits.batch_queries": { ...count, default: 1_000, min: 1, max: 100_000, about: "Searches in one batch request.", reason: "One request may not keep a shard busy for seconds." },
   "limits.dimension": { ...count, default: 65_536, min: 1, max: 65_536, about: "Dimensions of a vector.", reason: "The bound is what the engine can hold." },
   "limits.payload_bytes": { ...bytes, default: MiB, min: 16, max: 64 * MiB, about: "Payload of one point, as JSON.", reason: "A payload travels in a log entry; documents belong elsewhere." },
-  "limits.payload_depth": { ...count, default: 32, min: 1, max: 256, about: "Levels of objects and arrays in a payload.", reason: "Whoever walks a payload does so level by level, on a stack." },
-  "limits.selector_keys": { ...count, default: 256, min: 1, max: 10_000, about: "Payload keys named in one `with_payload` or one removal of keys.", reason: "Each is looked up in each point." },
-  "limits.json_depth": { ...count, default: 64, min: 16, max: 512, about: "Levels of objects and arrays in a body.", reason: "A parser takes seconds for millions of brackets; no request needs many." },
-  "limits.idempotency_key_bytes": { ...bytes, default: 255, min: 16, max: 255, about: "An `Idempotency-Key`.", reason: "Kept for every write that brought one." },
   "limits.k": { ...count, default: 10_000, min: 1, max: 1_000_000, about: "Hits of one search, `limit` + `offset`.", reason: "The walk through the graph holds as many candidates." },
   "limits.ef": { ...count, default: 10_000, min: 1, max: 1_000_000, about: "`hnsw_ef` of one search.", reason: "Above it an exact search is faster." },
   "limits.page_points": { ...count, default: 10_000, min: 1, max: 1_000_000, about: "Points of one scroll page.", reason: "A page is held in memory as a whole." },
@@ -105,7 +91,6 @@ export const OPTIONS = {
   "limits.metadata_bytes": { ...bytes, default: 64 * KiB, min: 2, max: MiB, about: "Metadata of a collection, as JSON.", reason: "The catalogue is held in memory by every node." },
   "limits.collections": { ...count, default: 1_000, min: 1, max: 100_000, about: "Collections of the cluster.", reason: "Each costs files, memory and ticks." },
   "limits.shards": { ...count, default: 64, min: 1, max: 1_024, about: "Shards of one collection.", reason: "Every search asks every shard." },
-  "limits.replicas": { ...count, default: 7, min: 1, max: 7, about: "Replicas of one shard.", reason: "More commit slower and survive no more in practice." },
   "limits.entry_bytes": { ...bytes, default: MiB, min: 4 * KiB, max: 16 * MiB, about: "Operations put into one log entry; a single larger one still goes as one.", reason: "Large enough to share one fsync, small enough not to hold up heartbeats." },
 
   "logging.level": { kind: "choice", choices: ["trace", "debug", "info", "warn", "error", "silent"], default: "info", about: "Least severe line that is written to standard error.", reason: "One line per event that an operator would want." },

@@ -7,6 +7,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { ApiError } from "../api/errors.ts";
 import type { JsonValue } from "../api/types.ts";
 import type { VectorService } from "../api/vector-service.ts";
+import type { HttpOptions } from "./options.ts";
 import {
   authorize,
   authorizeCluster,
@@ -17,7 +18,6 @@ import {
   type Principal,
 } from "../auth/permit.ts";
 import { envelope, JSON_TYPE } from "./envelope.ts";
-import type { Config } from "../config/options.ts";
 import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
 
 export interface Rule<P> {
@@ -71,13 +71,10 @@ export interface Definition<P extends Permit<Action>, Q, B> {
   handle(call: Call<P, Q, B>): Promise<Answer> | Answer;
 }
 
-/** How long a read and a write (or a change of collections) may take unless they say so, and how long they may say. */
-export type Deadlines = Pick<Config["deadline"], "readMs" | "writeMs" | "maxMs">;
-
 /** What routes need of the server that holds them. */
 export interface RouteParts {
   readonly service: VectorService;
-  readonly deadline: Deadlines;
+  readonly http: HttpOptions;
   identify(request: FastifyRequest): Principal;
   done(route: Route, request: FastifyRequest, reply: FastifyReply): void;
 }
@@ -133,7 +130,7 @@ const paramsOf = (request: FastifyRequest): Params => request.params as Params;
 async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
   definition: Definition<P, Q, B>,
   permit: P,
-  { service, deadline: deadlines }: RouteParts,
+  { service, http }: RouteParts,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -142,7 +139,7 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
   const waiting = new AbortController();
   const deadline = setTimeout(
     () => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "Timeout error: the deadline passed")),
-    deadlineMs(query.timeout ?? null, definition.rule.action, deadlines),
+    deadlineMs(query.timeout ?? null, http),
   );
   const onClose = (): void => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "The client went away"));
   reply.raw.once("close", onClose);
@@ -188,14 +185,13 @@ function bodyOf<P extends Permit<Action>, Q, B>(definition: Definition<P, Q, B>,
   return undefined as B;
 }
 
-function deadlineMs(seconds: number | null, action: Action, deadlines: Deadlines): number {
-  if (seconds === null)
-    return action === "write" || action === "manage" ? deadlines.writeMs : deadlines.readMs;
+function deadlineMs(seconds: number | null, http: HttpOptions): number {
+  if (seconds === null) return http.deadlineMs;
   const ms = Math.ceil(seconds * 1000);
-  if (ms > deadlines.maxMs)
+  if (ms > http.deadlineMaxMs)
     throw new ApiError(
       "INVALID",
-      `Wrong input: \`timeout\` is ${seconds} s, at most ${deadlines.maxMs / 1000} s are allowed (option \`deadline.max_ms\`)`,
+      `Wrong input: \`timeout\` is ${seconds} s, at most ${http.deadlineMaxMs / 1000} s are allowed (option \`http.deadline_max_ms\`)`,
     );
   return ms;
 }

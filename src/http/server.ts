@@ -23,8 +23,8 @@ import { authorizeCluster, type Principal } from "../auth/permit.ts";
 import { parseJson } from "./body.ts";
 import { failure, JSON_TYPE } from "./envelope.ts";
 import { lookUp } from "./missing-route.ts";
-import type { Config } from "../config/options.ts";
-import type { Deadlines, RouteParts } from "./route.ts";
+import type { HttpOptions } from "./options.ts";
+import type { RouteParts } from "./route.ts";
 import { routes } from "./routes.ts";
 
 /** One finished request; `route` is the pattern (`/collections/:collection`), or `unmatched`. Status 499: gone. */
@@ -35,15 +35,11 @@ export interface Observation {
   readonly seconds: number;
 }
 
-/** Bounds of connections: section `http` of the configuration. */
-export type HttpOptions = Omit<Config["http"], "addr">;
-
 export interface ServeHttpOptions {
   readonly service: VectorService;
   readonly authenticator: Authenticator;
   readonly listen: { readonly host: string; readonly port: number };
   readonly http: HttpOptions;
-  readonly deadline: Deadlines;
   observe(observation: Observation): void;
   /** The text of `/metrics`, in the Prometheus format. */
   metricsText(): Promise<string>;
@@ -76,14 +72,14 @@ class FrontEnd implements HttpServer {
 
   constructor(options: ServeHttpOptions) {
     this.#options = options;
-    const { http, deadline } = options;
+    const { http } = options;
     const { limits } = options.service;
     this.#app = fastify({
       logger: false,
       bodyLimit: limits.bodyBytes,
       requestTimeout: http.receiveTimeoutMs,
       // Silence on a socket also means that we are working: it may last as long as the longest deadline.
-      connectionTimeout: deadline.maxMs + http.sendTimeoutMs,
+      connectionTimeout: http.deadlineMaxMs + http.sendTimeoutMs,
       keepAliveTimeout: http.keepAliveTimeoutMs,
       maxRequestsPerSocket: http.requestsPerConnection,
       http: { headersTimeout: http.headersTimeoutMs, maxHeaderSize: http.headerBytes },
@@ -129,7 +125,7 @@ class FrontEnd implements HttpServer {
 
   #install(limits: Limits): void {
     const app = this.#app;
-    const { service, authenticator, metricsText, deadline } = this.#options;
+    const { service, authenticator, metricsText, http } = this.#options;
     const identify = (request: FastifyRequest): Principal => {
       const { headers } = request;
       const apiKey = headers["api-key"];
@@ -140,7 +136,7 @@ class FrontEnd implements HttpServer {
     };
     const parts: RouteParts = {
       service,
-      deadline,
+      http,
       identify,
       done: (route, request, reply) => this.#done(route.url, request, reply, reply.statusCode),
     };

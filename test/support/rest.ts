@@ -1,12 +1,11 @@
 /** A REST front-end over the model cluster, and a client that shows everything of an answer. */
 import { pino } from "pino";
 import { MemoryCluster } from "../../bench/support/memory-cluster.ts";
-import type { Limits } from "../../src/api/limits.ts";
+import { limits, type Limits } from "../../src/api/limits.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator, type Keys } from "../../src/auth/authenticator.ts";
-import { loadConfig } from "../../src/config/load.ts";
-import type { Deadlines } from "../../src/http/route.ts";
-import { serveHttp, type HttpOptions, type HttpServer, type Observation } from "../../src/http/server.ts";
+import { httpOptions, type HttpOptions } from "../../src/http/options.ts";
+import { serveHttp, type HttpServer, type Observation } from "../../src/http/server.ts";
 
 export interface RestAnswer {
   readonly status: number;
@@ -44,24 +43,20 @@ export interface RestOptions {
   readonly keys?: Keys;
   readonly limits?: Partial<Limits>;
   readonly http?: Partial<HttpOptions>;
-  readonly deadline?: Partial<Deadlines>;
   readonly cluster?: MemoryCluster;
 }
-
-export const DEFAULTS = loadConfig({ flags: new Map(), environment: {}, file: null });
 
 export async function startRest(options: RestOptions = {}): Promise<Rest> {
   const cluster = options.cluster ?? new MemoryCluster();
   const observed: Observation[] = [];
   const logged: Record<string, unknown>[] = [];
-  const service = new VectorService({ limits: { ...DEFAULTS.limits, ...options.limits } }, { cluster });
+  const service = new VectorService({ limits: limits(options.limits) }, { cluster });
   const write = (line: string): void => void logged.push(JSON.parse(line) as Record<string, unknown>);
   const server = await serveHttp({
     service,
     authenticator: new Authenticator(options.keys ?? {}),
     listen: { host: "127.0.0.1", port: 0 },
-    http: { ...DEFAULTS.http, ...options.http },
-    deadline: { ...DEFAULTS.deadline, ...options.deadline },
+    http: httpOptions(options.http),
     observe: (observation) => void observed.push(observation),
     metricsText: () => Promise.resolve("# HELP up 1 when up\nup 1\n"),
     log: pino({ level: "debug" }, { write }),

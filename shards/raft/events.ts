@@ -20,4 +20,12 @@ export type CoreEvent =
       readonly why: string;
     }
   | { readonly kind: "steppedDown"; readonly term: Term; readonly why: string }
-  | { readonly kind: "transferAbandoned"; readonly target: NodeId };
+  /** A read that will not be confirmed: its leader stepped down, or no leader is known. */
+  | { readonly kind: "readDropped"; readonly token: string; readonly why: string }
+  | { readonly kind: "transferStarted"; readonly target: NodeId; readonly term: Term }
+  | { readonly kind: "transferAbandoned"; readonly target: NodeId }
+  | { readonly kind: "campaignRefused"; readonly why: string }
+  /** A membership change that did not fit; an empty entry took its place in the log. */
+  | { readonly kind: "confChangeRefused"; readonly why: string }
+  /** This member has evidence that its leader is dead (adr/0004). */
+  | { readonly kind: "leaderPresumedDead"; readonly leader: NodeId; readonly term: Term };

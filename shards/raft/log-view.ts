@@ -8,7 +8,10 @@ import type { ConfState, Entry, HardState, LogIndex, SnapshotMeta, Term } from "
  * `lastIndex() >= firstIndex() - 1`.
  */
 export interface LogView {
-  /** State to start from; `conf` is the configuration at the snapshot boundary. */
+  /**
+   * State to start from; `conf` is the configuration at the snapshot boundary. At boundary 0 that is the one the group
+   * was founded with, on every member, also on one that joins later: the log's changes build on it.
+   */
   initialState(): { readonly hardState: HardState; readonly conf: ConfState };
   firstIndex(): LogIndex;
   lastIndex(): LogIndex;

@@ -6,7 +6,10 @@ export type Message = Envelope & MessageBody;
 export interface Envelope {
   readonly from: NodeId;
   readonly to: NodeId;
-  /** The sender's term; 0 only in messages that carry none (a forwarded proposal or read request). */
+  /**
+   * The sender's term. A pre-vote request, and a granted pre-vote, carry the term that would be campaigned for. 0 only
+   * in messages that carry none: a forwarded proposal, read request or transfer request.
+   */
   readonly term: Term;
 }
 
@@ -18,6 +21,7 @@ export type MessageBody =
       readonly entries: readonly Entry[];
       readonly commit: LogIndex;
     }
+  /** `match`: the last index verified to agree. 0 answers a leader of an older term, to tell it the term. */
   | { readonly kind: "appendAccepted"; readonly match: LogIndex }
   /** `index`: the refused prevIndex. The hint is the last place where the logs may still agree. */
   | {
@@ -38,8 +42,9 @@ export type MessageBody =
   | { readonly kind: "voteResponse" | "preVoteResponse"; readonly granted: boolean }
   | { readonly kind: "heartbeat"; readonly commit: LogIndex; readonly readToken: string }
   | { readonly kind: "heartbeatResponse"; readonly readToken: string }
-  /** Announces a snapshot; the bytes travel beside it. */
+  /** Announces a snapshot; the bytes travel beside it. Stepped into the core when they are complete and verified. */
   | { readonly kind: "snapshot"; readonly meta: SnapshotMeta }
+  /** Asks the leader, from a member that was asked. */
   | { readonly kind: "transferLeader"; readonly target: NodeId }
   | { readonly kind: "timeoutNow" }
   | { readonly kind: "propose"; readonly entries: readonly Pick<Entry, "kind" | "data">[] }

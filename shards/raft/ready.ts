@@ -16,13 +16,17 @@ export interface Ready {
   readonly persist: Persist | null;
   /** Leaves only when this and every earlier `persist` is durable: votes, acknowledgements (raft.md, never 2). */
   readonly thenSend: readonly Message[];
-  /** Committed and, here, durable: to be applied in order, each exactly once. */
+  /**
+   * Committed and, here, durable: to be applied in order, each exactly once, after this and every earlier `persist` is
+   * durable (the commit index they rest on is in one of them; raft.md, never 15).
+   */
   readonly thenApply: readonly Entry[];
   /** Read requests whose index was confirmed; to be answered when that index is applied (§6.4 of the dissertation). */
   readonly reads: readonly ConfirmedRead[];
   readonly events: readonly CoreEvent[];
 }
 
+/** Without snapshot, entries and hard state it writes nothing, but still marks a place in the order of writes. */
 export interface Persist {
   /** Replaces the log before `entries` are written. */
   readonly snapshot: SnapshotMeta | null;
@@ -35,13 +39,17 @@ export interface Persist {
 /** Names what became durable; the term keeps a late report from vouching for entries replaced since (the ABA race). */
 export interface PersistReceipt {
   readonly term: Term;
+  /** 0 when no entry is vouched for. */
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
+  /** 0 when no snapshot was installed. */
   readonly snapshotIndex: LogIndex;
+  /** What this node answers itself once that is durable: its own vote, its own acknowledgement. Opaque to the driver. */
+  readonly ownAnswers: readonly Message[];
 }
 
 export interface ConfirmedRead {
-  /** As given to `readIndex`. */
+  /** As given to `readIndex`. A read that can no longer be confirmed is a `readDropped` event instead. */
   readonly token: string;
   readonly index: LogIndex;
 }

@@ -1,0 +1,239 @@
+/**
+ * The consensus core of one group on one node: a function of its inputs. Inputs change its state at once; what follows
+ * from them is collected and handed out by {@link RaftCore.ready} when the driver asks. It waits for nothing, reads no
+ * clock and rolls no dice of its own.
+ *
+ *     tick, step, propose, ... ──▶ RaftCore ──ready()──▶ send │ persist ─▶ thenSend, thenApply
+ *                                     ▲                            │
+ *                                     └──── persisted, applied ────┘
+ */
+import { applyConfChange, restoreConfiguration } from "./membership.ts";
+import { askToRead, type ReadOutcome } from "./read-index.ts";
+import { becomeFollower, setLeader } from "./roles.ts";
+import { before } from "./index-math.ts";
+import { CoreState } from "./state.ts";
+import { encodeConfChange, type ConfChange } from "./conf-change.ts";
+import { Evidence } from "./death-evidence.ts";
+import { invariant } from "./invariant.ts";
+import { onSnapshotReport, onUnreachable, proposeAsLeader, tickLeader } from "./leader.ts";
+import { Outbox } from "./outbox.ts";
+import { RaftLog } from "./raft-log.ts";
+import { ReadQueue } from "./read-queue.ts";
+import { settingsOf, type CoreOptions } from "./options.ts";
+import { standForElection } from "./election.ts";
+import { startTransfer } from "./transfer.ts";
+import { statusOf, type Status } from "./status.ts";
+import { stepMessage } from "./step.ts";
+import { Tracker } from "./tracker.ts";
+import { considerEvidence, tickEvidence } from "./suspicion.ts";
+import { Work } from "./work.ts";
+import { NO_TERM } from "./index-math.ts";
+import { NOBODY, type ConfState, type LogIndex, type NodeId, type Term } from "./types.ts";
+import type { Draft } from "./replication.ts";
+import type { LogView } from "./log-view.ts";
+import type { Message } from "./message.ts";
+import type { PersistReceipt, Ready } from "./ready.ts";
+
+/** `accepted`: in this leader's log, committed or replaced later; `forwarded`: sent to the leader, fate unknown here. */
+export type ProposeOutcome =
+  | { readonly kind: "accepted"; readonly first: LogIndex; readonly term: Term }
+  | { readonly kind: "forwarded"; readonly to: NodeId }
+  | { readonly kind: "dropped"; readonly why: string };
+
+/** `refused`: it does not fit the current configuration; nothing of it will happen. */
+export type ConfChangeOutcome = ProposeOutcome | { readonly kind: "refused"; readonly why: string };
+
+export class RaftCore {
+  readonly #core: CoreState;
+  readonly #work: Work;
+  /** Names this run of the node in forwarded reads: an answer to an earlier run is no answer. */
+  readonly #nonce: number;
+
+  /** Starts from any persisted state; throws InvariantViolation, with the numbers, when that is an impossible one. */
+  constructor(options: CoreOptions, view: LogView) {
+    const settings = settingsOf(options);
+    const log = new RaftLog(view, settings.maxApplyBytes);
+    this.#core = new CoreState(settings, {
+      log,
+      tracker: new Tracker(settings),
+      out: new Outbox(settings.id),
+      reads: new ReadQueue(),
+      evidence: new Evidence(),
+    });
+    const core = this.#core;
+    const { hardState, conf } = view.initialState();
+    const boundary = before(log.firstIndex());
+    log.resume(hardState.commit, options.applied ?? boundary);
+    core.term = hardState.term;
+    core.vote = hardState.vote;
+    restoreConfiguration(core, boundary, conf);
+    becomeFollower(core, hardState.term, NOBODY);
+    this.#nonce = settings.random(2 ** 31);
+    this.#work = new Work(core);
+  }
+
+  /** Time passes. At most one tick before the messages that came meanwhile are stepped, or a stall looks like silence. */
+  tick(): void {
+    const core = this.#core;
+    if (core.role === "leader") {
+      tickLeader(core);
+      return;
+    }
+    core.electionElapsed++;
+    if (tickEvidence(core)) return;
+    if (core.electionElapsed < core.electionTimeout || !core.isPromotable()) return;
+    core.electionElapsed = 0;
+    standForElection(core, false);
+  }
+
+  /** A message from a peer. What no correct peer would send is an event and changes nothing. */
+  step(message: Message): void {
+    const why = stepMessage(this.#core, message);
+    if (why === null) return;
+    this.#core.out.event({ kind: "messageDropped", from: message.from, type: message.kind, why });
+  }
+
+  /** Appends all of them, in order, or none. */
+  propose(payloads: readonly Uint8Array[]): ProposeOutcome {
+    invariant(payloads.length > 0, "a proposal has a payload");
+    const drafts: Draft[] = [];
+    for (const data of payloads) drafts.push({ kind: "normal", data });
+    const outcome = this.#propose(drafts);
+    return outcome.kind === "refused" ? { kind: "dropped", why: outcome.why } : outcome;
+  }
+
+  /** One at a time; takes effect on each member when it calls {@link applyConfChange} for the entry. */
+  proposeConfChange(change: ConfChange): ConfChangeOutcome {
+    return this.#propose([{ kind: change.entryKind, data: encodeConfChange(change) }]);
+  }
+
+  /**
+   * The driver applies a membership entry, before it reports it as applied. Null for one that the state machine
+   * rejects: nothing changes.
+   */
+  applyConfChange(change: ConfChange | null): ConfState {
+    return change === null ? this.#core.tracker.conf : applyConfChange(this.#core, change);
+  }
+
+  /** Returns why nothing was started, or null. Abandoned after one election timeout (event `transferAbandoned`). */
+  transferLeader(to: NodeId): string | null {
+    const core = this.#core;
+    if (core.role === "leader") return startTransfer(core, to);
+    if (core.leader === NOBODY) return `no leader is known in term ${core.term}`;
+    core.out.now({ kind: "transferLeader", from: core.id, to: core.leader, term: NO_TERM, target: to });
+    return null;
+  }
+
+  /** Asks for an index at which reads are linearizable; `token` comes back in `ready().reads`. Use each once. */
+  readIndex(token: string): ReadOutcome {
+    return askToRead(this.#core, token, this.#nonce);
+  }
+
+  /**
+   * A follower forgets its leader, keeping its term, so that it may grant votes at once. Returns why not, or null:
+   * under lease reads the leader counts on being remembered.
+   */
+  forgetLeader(): string | null {
+    const core = this.#core;
+    if (core.settings.readMode === "lease") return "lease reads rest on followers remembering their leader";
+    if (core.role === "follower") setLeader(core, NOBODY);
+    return null;
+  }
+
+  /** A message to this peer was lost for certain. */
+  reportUnreachable(id: NodeId): void {
+    onUnreachable(this.#core, id);
+  }
+
+  /** The stream of a snapshot ended. */
+  reportSnapshot(id: NodeId, ok: boolean): void {
+    onSnapshotReport(this.#core, id, ok);
+  }
+
+  reportConnectionLost(id: NodeId): void {
+    this.#core.evidence.lost(id);
+    considerEvidence(this.#core);
+  }
+
+  /** The peer's host answered that nobody listens there. A timeout is no refusal. */
+  reportConnectionRefused(id: NodeId): void {
+    this.#core.evidence.refused(id);
+    considerEvidence(this.#core);
+  }
+
+  reportConnected(id: NodeId): void {
+    this.#core.evidence.disproved(id);
+  }
+
+  /** Stands for election now, with a pre-vote first when that is on. */
+  campaign(): void {
+    standForElection(this.#core, false);
+  }
+
+  hasReady(): boolean {
+    return this.#work.hasWork() || this.#work.hasEvents();
+  }
+
+  /** As {@link hasReady}, not counting events that need no action. */
+  hasWork(): boolean {
+    return this.#work.hasWork();
+  }
+
+  /** Hands out everything there is to do, once. Its lists belong to the caller. */
+  ready(): Ready {
+    return this.#work.take();
+  }
+
+  /** Synchronous mode: all of the last Ready was done, in its order. */
+  advance(): void {
+    this.#work.advance();
+  }
+
+  /** Asynchronous mode: that `persist`, and every earlier one, is on disk. Each receipt once, in order. */
+  persisted(receipt: PersistReceipt): void {
+    invariant(this.#core.settings.storage === "async", "synchronous mode reports with advance()");
+    this.#work.persisted(receipt);
+  }
+
+  /** Asynchronous mode: the state machine has applied everything up to `index`. */
+  applied(index: LogIndex): void {
+    invariant(this.#core.settings.storage === "async", "synchronous mode reports with advance()");
+    this.#work.applied(index);
+  }
+
+  status(): Status {
+    return statusOf(this.#core);
+  }
+
+  /** Allocates nothing, for the driver's loop. */
+  get term(): Term {
+    return this.#core.term;
+  }
+  get leader(): NodeId {
+    return this.#core.leader;
+  }
+  get isLeader(): boolean {
+    return this.#core.role === "leader";
+  }
+
+  #propose(drafts: readonly Draft[]): ConfChangeOutcome {
+    const core = this.#core;
+    if (core.role === "leader") {
+      const { first, dropped, changeRefused } = proposeAsLeader(core, drafts);
+      if (dropped !== null) return this.#dropped(dropped);
+      return changeRefused === null
+        ? { kind: "accepted", first, term: core.term }
+        : { kind: "refused", why: changeRefused };
+    }
+    if (core.role !== "follower") return this.#dropped("an election is going on");
+    if (core.leader === NOBODY) return this.#dropped(`no leader is known in term ${core.term}`);
+    if (!core.settings.forwardProposals) return this.#dropped(`member ${core.leader} leads`);
+    core.out.now({ kind: "propose", from: core.id, to: core.leader, term: NO_TERM, entries: drafts });
+    return { kind: "forwarded", to: core.leader };
+  }
+
+  #dropped(why: string): ProposeOutcome {
+    this.#core.out.event({ kind: "proposalDropped", why });
+    return { kind: "dropped", why };
+  }
+}

@@ -117,7 +117,7 @@ export interface StoredPoint {
   readonly vector?: Float32Array;
 }
 
-/** Hits come best first; equal scores by id: numbers before strings, numbers by value, strings by code unit. */
+/** Hits come best first; equal scores by id: numbers before strings, numbers by value, strings by code point (`compareIds`). */
 export interface ScoredPoint extends StoredPoint {
   /** Cosine similarity, inner product, or Euclidean distance (not squared). */
   readonly score: number;

@@ -119,10 +119,10 @@ function checkTogether(config: Config): void {
         "one late heartbeat would start an election",
     );
   }
-  const { queueBytes } = config.raft;
-  if (queueBytes < 2 * config.limits.entryBytes) {
+  const { keepBytes, compactBytes } = config.raft;
+  if (keepBytes > compactBytes) {
     throw new ConfigError(
-      `raft.queue_bytes is ${queueBytes}, which is less than 2 times limits.entry_bytes (${config.limits.entryBytes})`,
+      `raft.keep_bytes is ${keepBytes}, which is more than raft.compact_bytes (${compactBytes})`,
     );
   }
   const keyed = config.auth.apiKey ?? config.auth.altApiKey ?? config.auth.readOnlyApiKey;

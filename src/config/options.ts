@@ -3,6 +3,10 @@
  * error messages and the README's table are all read from here.
  */
 
+import { HOST_DEFAULTS } from "../../shards/index.ts";
+import { LIMITS, type LimitName, type Limits } from "../api/limits.ts";
+import { HTTP_OPTIONS, type HttpOptionName, type HttpOptions } from "../http/options.ts";
+
 /** What every row says, whatever its value. `reason`: why this default, why this bound. */
 interface RowBase {
   /** Without it the flag is the name with dashes: `limits.body_bytes` is `--limits-body-bytes`. */
@@ -12,7 +16,8 @@ interface RowBase {
 }
 export interface NumberRow extends RowBase {
   readonly kind: "number";
-  readonly unit: "bytes" | "ms" | "count" | "ratio";
+  /** `bytes` and `ms` may be given with a suffix (32MiB, 2s), `ratio` with %; any other is what is counted. */
+  readonly unit: string;
   /** null: chosen at start, as `about` says. */
   readonly default: number | null;
   readonly min: number;
@@ -38,13 +43,13 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
-const count = { kind: "number", unit: "count" } as const;
+const count = { kind: "number", unit: "" } as const;
 const bytes = { kind: "number", unit: "bytes" } as const;
 const ms = { kind: "number", unit: "ms" } as const;
 const ratio = { kind: "number", unit: "ratio" } as const;
 
 // prettier-ignore
-export const OPTIONS = {
+const OWN = {
   "node.data_dir": { kind: "text", flag: "--data-dir", default: "./flotilla-data", about: "Directory that holds everything this node keeps.", reason: "Beside where it was started, so that a first try needs no rights." },
   "node.id": { ...count, flag: "--node-id", default: null, min: 1, max: 65_535, about: "This node's id; unset: as in the data directory, else 1.", reason: "Written down at the first start; never reused, so it may not change afterwards." },
 
@@ -63,41 +68,65 @@ export const OPTIONS = {
   "engine.save_idle_ms": { ...ms, default: 30_000, min: 100, max: 86_400_000, about: "A changed graph is saved when no write came for this long.", reason: "A quiet node restarts at once." },
   "engine.slice_ms": { ...ms, default: 5, min: 1, max: 100, about: "Longest piece of background work between two searches.", reason: "What a search may have to wait for the indexer." },
 
-  "raft.tick_ms": { ...ms, default: 50, min: 5, max: 5_000, about: "One tick of consensus time.", reason: "Heartbeats and elections count ticks." },
-  "raft.heartbeat_ticks": { ...count, default: 2, min: 1, max: 100, about: "Ticks between two heartbeats of a leader.", reason: "Every 100 ms costs close to nothing." },
-  "raft.election_ticks": { ...count, default: 10, min: 3, max: 1_000, about: "Ticks of silence before a follower stands for election.", reason: "Five lost heartbeats; at least three times `raft.heartbeat_ticks`." },
-  "raft.compact_bytes": { ...bytes, default: 64 * MiB, min: 64 * KiB, max: 64 * GiB, about: "Log per shard above which applied entries are dropped.", reason: "What a lagging replica can still be sent instead of a snapshot, against disk." },
-  "raft.queue_bytes": { ...bytes, default: 64 * MiB, min: 2 * MiB, max: 16 * GiB, about: "Proposed and not yet applied bytes per shard before writes are refused.", reason: "Memory of a node under more writes than it can take." },
-  "raft.queue_entries": { ...count, default: 16_384, min: 16, max: 10_000_000, about: "Proposed and not yet applied entries per shard before writes are refused.", reason: "Small writes run out of turns before they run out of bytes." },
+  "raft.tick_ms": { ...ms, default: HOST_DEFAULTS.tickMs, min: 5, max: 5_000, about: "One tick of consensus time.", reason: "Fine enough to act on a dead leader within tens of milliseconds." },
+  "raft.heartbeat_ticks": { ...count, default: HOST_DEFAULTS.heartbeatTicks, min: 1, max: 100, about: "Ticks between two heartbeats of a leader.", reason: "Several chances before the shortest election timeout." },
+  "raft.election_ticks": { ...count, default: HOST_DEFAULTS.electionTicks, min: 3, max: 1_000, about: "Ticks of silence, up to twice as many, before a follower stands for election.", reason: "Long against a full disk flush, short against patience; at least 3 times the heartbeat." },
+  "raft.compact_bytes": { ...bytes, default: HOST_DEFAULTS.compactBytes, min: 64 * KiB, max: 64 * GiB, about: "Log per shard above which applied entries are dropped.", reason: "Disk, against what a lagging replica can be sent instead of a snapshot." },
+  "raft.keep_bytes": { ...bytes, default: HOST_DEFAULTS.keepBytes, min: KiB, max: 64 * GiB, about: "What is left of the log then.", reason: "Replicas that were away for a moment catch up from it." },
+  "raft.queue_bytes": { ...bytes, default: HOST_DEFAULTS.proposalBytesMax, min: 16 * MiB, max: 16 * GiB, about: "Bytes per shard that were proposed and not yet applied before writes are refused.", reason: "Memory of a node under more writes than it can take." },
+  "raft.queue_entries": { ...count, default: HOST_DEFAULTS.proposalsMax, min: 16, max: 10_000_000, about: "The same bound in entries.", reason: "Small writes run out of turns before they run out of bytes." },
 
   "queue.calls": { ...count, default: 16_384, min: 16, max: 1_000_000, about: "Unanswered calls between two threads before more are refused.", reason: "Far above what a node answers within a second." },
   "queue.write_bytes": { ...bytes, default: 256 * MiB, min: 4 * MiB, max: 64 * GiB, about: "Bytes of all writes in flight before more are refused.", reason: "Bounds what clients can make the node hold in memory." },
 
-  "deadline.read_ms": { ...ms, default: 30_000, min: 10, max: 3_600_000, about: "Longest a read may take when the request does not say.", reason: "Longer than any healthy search, shorter than a client's patience." },
-  "deadline.write_ms": { ...ms, default: 60_000, min: 10, max: 3_600_000, about: "Longest a write may take when the request does not say.", reason: "A bulk write waits while the tail is full." },
-  "deadline.start_ms": { ...ms, default: 60_000, min: 100, max: 3_600_000, about: "Longest a collection may take to come up before its creation fails.", reason: "Opening a shard takes milliseconds unless the disk is in trouble." },
+  "catalogue.open_ms": { ...ms, default: 60_000, min: 100, max: 3_600_000, about: "Longest a shard may take to come up before the creation of its collection fails.", reason: "Opening a shard takes milliseconds unless the disk is in trouble." },
   "shutdown.drain_ms": { ...ms, default: 10_000, min: 0, max: 3_600_000, about: "How long requests in flight may finish after SIGTERM.", reason: "Less than the 30 s after which supervisors kill." },
 
-  "limits.body_bytes": { ...bytes, default: 32 * MiB, min: KiB, max: GiB, about: "One request body.", reason: "What a batch of 10,000 points of 784 dimensions takes in JSON." },
-  "limits.batch_points": { ...count, default: 100_000, min: 1, max: 10_000_000, about: "Points or ids in one request.", reason: "Short vectors reach this before the body limit." },
-  "limits.batch_queries": { ...count, default: 1_000, min: 1, max: 100_000, about: "Searches in one batch request.", reason: "One request may not keep a shard busy for seconds." },
-  "limits.dimension": { ...count, default: 65_536, min: 1, max: 65_536, about: "Dimensions of a vector.", reason: "The bound is what the engine can hold." },
-  "limits.payload_bytes": { ...bytes, default: MiB, min: 16, max: 64 * MiB, about: "Payload of one point, as JSON.", reason: "A payload travels in a log entry; documents belong elsewhere." },
-  "limits.k": { ...count, default: 10_000, min: 1, max: 1_000_000, about: "Hits of one search, `limit` + `offset`.", reason: "The walk through the graph holds as many candidates." },
-  "limits.ef": { ...count, default: 10_000, min: 1, max: 1_000_000, about: "`hnsw_ef` of one search.", reason: "Above it an exact search is faster." },
-  "limits.page_points": { ...count, default: 10_000, min: 1, max: 1_000_000, about: "Points of one scroll page.", reason: "A page is held in memory as a whole." },
-  "limits.name_bytes": { ...bytes, default: 255, min: 1, max: 255, about: "Name of a collection, in UTF-8.", reason: "What file systems and tools take as one name." },
-  "limits.id_bytes": { ...bytes, default: 512, min: 36, max: 512, about: "Text id of a point, in UTF-8.", reason: "Longer than any URL path segment in use; at least a UUID." },
-  "limits.metadata_bytes": { ...bytes, default: 64 * KiB, min: 2, max: MiB, about: "Metadata of a collection, as JSON.", reason: "The catalogue is held in memory by every node." },
   "limits.collections": { ...count, default: 1_000, min: 1, max: 100_000, about: "Collections of the cluster.", reason: "Each costs files, memory and ticks." },
-  "limits.shards": { ...count, default: 64, min: 1, max: 1_024, about: "Shards of one collection.", reason: "Every search asks every shard." },
   "limits.entry_bytes": { ...bytes, default: MiB, min: 4 * KiB, max: 16 * MiB, about: "Operations put into one log entry; a single larger one still goes as one.", reason: "Large enough to share one fsync, small enough not to hold up heartbeats." },
 
   "logging.level": { kind: "choice", choices: ["trace", "debug", "info", "warn", "error", "silent"], default: "info", about: "Least severe line that is written to standard error.", reason: "One line per event that an operator would want." },
   "logging.format": { kind: "choice", choices: ["auto", "json", "pretty"], default: "auto", about: "`auto`: pretty on a terminal, JSON elsewhere.", reason: "Read by people or by collectors." },
 } as const satisfies Record<string, OptionRow>;
 
-export type OptionName = keyof typeof OPTIONS;
+/** Front-end rows live beside the code that enforces them; here they get their place in the one table. */
+interface FrontEndRow {
+  readonly option: string;
+  readonly unit: string;
+  readonly fallback: number;
+  readonly min: number;
+  readonly max: number;
+  readonly reason: string;
+}
+
+function rowsOf<S extends string, K extends string>(
+  section: S,
+  rows: Readonly<Record<K, FrontEndRow>>,
+): Record<`${S}.${Snake<K>}`, NumberRow> {
+  const named = Object.values<FrontEndRow>(rows).map(
+    ({ option, unit, fallback, min, max, reason }): [string, NumberRow] => [
+      `${section}.${option}`,
+      { kind: "number", unit, default: fallback, min, max, about: "", reason },
+    ],
+  );
+  return Object.fromEntries(named) as Record<`${S}.${Snake<K>}`, NumberRow>;
+}
+
+type Snake<S extends string> = S extends `${infer Head}${infer Tail}`
+  ? Head extends Lowercase<Head>
+    ? `${Head}${Snake<Tail>}`
+    : `_${Lowercase<Head>}${Snake<Tail>}`
+  : S;
+
+export type OptionName = keyof typeof OWN | `limits.${Snake<LimitName>}` | `http.${Snake<HttpOptionName>}`;
+
+/** By name; sections together, in the order of the README. */
+export const OPTIONS: Readonly<Record<OptionName, OptionRow>> = {
+  ...OWN,
+  ...rowsOf("http", HTTP_OPTIONS),
+  ...rowsOf("limits", LIMITS),
+};
+
 export const OPTION_NAMES = Object.keys(OPTIONS) as readonly OptionName[];
 
 type ValueOf<Row extends OptionRow> = Row extends { kind: "number"; default: null }
@@ -114,16 +143,15 @@ type ValueOf<Row extends OptionRow> = Row extends { kind: "number"; default: nul
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<Camel<Tail>>}`
   : S;
-type Section = OptionName extends `${infer S}.${string}` ? S : never;
+type OwnName = keyof typeof OWN;
+type Section = OwnName extends `${infer S}.${string}` ? S : never;
 
 /** All options with their values: `limits.body_bytes` is `config.limits.bodyBytes`. */
 export type Config = {
   readonly [S in Section]: {
-    readonly [N in OptionName as N extends `${S}.${infer Key}` ? Camel<Key> : never]: ValueOf<
-      (typeof OPTIONS)[N]
-    >;
+    readonly [N in OwnName as N extends `${S}.${infer Key}` ? Camel<Key> : never]: ValueOf<(typeof OWN)[N]>;
   };
-};
+} & { readonly http: HttpOptions; readonly limits: Limits };
 
 export type OptionValue = string | number | boolean | null;
 

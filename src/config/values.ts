@@ -4,10 +4,10 @@ type Parsed =
   | { readonly kind: "value"; readonly value: OptionValue }
   | { readonly kind: "bad"; readonly message: string };
 
-const UNITS: Readonly<Record<NumberRow["unit"], Readonly<Record<string, number>>>> = {
+/** What may follow a number, by unit; of anything else there is only one. */
+const SUFFIXES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   bytes: { "": 1, b: 1, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, kb: 1e3, mb: 1e6, gb: 1e9 },
   ms: { "": 1, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 },
-  count: { "": 1 },
   ratio: { "": 1, "%": 0.01 },
 };
 
@@ -42,7 +42,7 @@ export function parseValue(row: OptionRow, raw: unknown): Parsed {
 
 function parseNumber(row: NumberRow, raw: unknown): Parsed {
   const match = /^\s*(\d[\d_]*(?:\.\d+)?(?:e\d+)?)\s*([a-z%]*)\s*$/i.exec(String(raw));
-  const factor = UNITS[row.unit][(match?.[2] ?? "?").toLowerCase()];
+  const factor = (SUFFIXES[row.unit] ?? { "": 1 })[(match?.[2] ?? "?").toLowerCase()];
   const value = match && factor !== undefined ? Number(match[1]?.replaceAll("_", "")) * factor : NaN;
   const whole = row.unit === "ratio" || Number.isSafeInteger(value);
   if (whole && value >= row.min && value <= row.max) return { kind: "value", value };
@@ -52,7 +52,7 @@ function parseNumber(row: NumberRow, raw: unknown): Parsed {
 /** The bounds of a row in words: `from 1024 to 1073741824 bytes`. */
 export function rangeOf(row: NumberRow): string {
   const kind = row.unit === "ratio" ? "a number" : "a whole number";
-  const unit = row.unit === "bytes" || row.unit === "ms" ? ` ${row.unit}` : "";
+  const unit = row.unit === "ratio" || row.unit === "" ? "" : ` ${row.unit}`;
   return `${kind} from ${row.min} to ${row.max}${unit}`;
 }
 

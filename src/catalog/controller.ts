@@ -1,0 +1,167 @@
+/**
+ * Makes this node hold what the catalogue says: opens the shards placed here, closes and removes what no collection
+ * has any more. The catalogue is the truth; logs and directories follow it. A step that a crash cut short is done
+ * again at the next start, because both lists are compared anew.
+ */
+import type { VectorSpec } from "../cluster/types.ts";
+import type { CatalogueCollection } from "./state.ts";
+
+export interface ShardPlace {
+  readonly group: number;
+  readonly shard: number;
+  readonly collection: string;
+  readonly vectors: VectorSpec;
+}
+
+/** What the controller acts with: the consensus thread's groups and the engine threads' shards. */
+export interface ShardActions {
+  /** Resolves when the shard leads, or follows a leader, and its engine answers. */
+  open(place: ShardPlace): Promise<void>;
+  /** Resolves when nothing can be acknowledged on it any more. */
+  close(group: number): Promise<void>;
+  /** Removes its log and its files; also of one that was never opened in this run. */
+  destroy(group: number): Promise<void>;
+  /** Groups that have a log or a directory here, open or not; without the catalogue's own. */
+  present(): Promise<readonly number[]>;
+}
+
+export interface ControllerEvents {
+  readonly opened: (place: ShardPlace, tookMs: number) => void;
+  readonly removed: (group: number) => void;
+  /** A shard could not be opened or removed: others go on. */
+  readonly failed: (group: number, doing: "open" | "remove", error: Error) => void;
+}
+
+interface Local {
+  readonly place: ShardPlace;
+  /** Resolves either way. */
+  opening: Promise<void>;
+  state: "opening" | "open" | "failed";
+  error: Error | null;
+}
+
+export class Controller {
+  readonly #nodeId: number;
+  readonly #actions: ShardActions;
+  readonly #events: ControllerEvents;
+  readonly #local = new Map<number, Local>();
+  /** Removals in progress: close first, then destroy. */
+  readonly #closing = new Map<number, { readonly closed: Promise<void>; readonly removed: Promise<void> }>();
+
+  constructor(
+    options: { readonly nodeId: number },
+    parts: { readonly actions: ShardActions; readonly events: ControllerEvents },
+  ) {
+    this.#nodeId = options.nodeId;
+    this.#actions = parts.actions;
+    this.#events = parts.events;
+  }
+
+  /** Once, when the catalogue is up to date: removes what was left over and opens what is wanted. */
+  async start(collections: () => readonly CatalogueCollection[]): Promise<void> {
+    const present = await this.#actions.present();
+    // Asked after: what was created meanwhile is wanted, and what is no longer wanted is not opened.
+    const wanted = new Set(this.#wanted(collections()).map(({ group }) => group));
+    const orphans = present.filter((group) => !wanted.has(group) && !this.#closing.has(group));
+    await Promise.all(orphans.map((group) => this.#remove(group, Promise.resolve()).removed));
+    this.follow(collections());
+    await Promise.all([...this.#local.values()].map(({ opening }) => opening));
+  }
+
+  /** Begins what a change of the catalogue asks for. */
+  follow(collections: readonly CatalogueCollection[]): void {
+    const places = this.#wanted(collections);
+    const wanted = new Set(places.map(({ group }) => group));
+    for (const group of [...this.#local.keys()]) if (!wanted.has(group)) this.#drop(group);
+    for (const place of places) if (!this.#local.has(place.group)) this.#open(place);
+  }
+
+  /** Resolves when all of them are open; throws the first failure. */
+  async opened(groups: readonly number[]): Promise<void> {
+    for (const group of groups) {
+      const local = this.#local.get(group);
+      await local?.opening;
+      if (local === undefined) throw new Error(`group ${group} was removed while it was being opened`);
+      if (local.error !== null) throw local.error;
+    }
+  }
+
+  /** Resolves when nothing can be acknowledged on any of them. */
+  async closed(groups: readonly number[]): Promise<void> {
+    for (const group of groups) await this.#closing.get(group)?.closed;
+  }
+
+  /** Resolves when everything that was begun is done: nothing is being removed any more. */
+  async settled(): Promise<void> {
+    while (this.#closing.size > 0) {
+      await Promise.all([...this.#closing.values()].map(({ removed }) => removed));
+    }
+  }
+
+  /** Why shards of this node cannot serve, one line each. */
+  problems(): readonly string[] {
+    return [...this.#local.values()].flatMap(({ place, state, error }) => {
+      const name = `shard ${place.shard} of collection ${place.collection}`;
+      if (state === "opening") return [`${name} is opening`];
+      return state === "failed" ? [`${name} failed to open: ${error?.message}`] : [];
+    });
+  }
+  error(group: number): Error | null {
+    return this.#local.get(group)?.error ?? null;
+  }
+  isOpen(group: number): boolean {
+    return this.#local.get(group)?.state === "open";
+  }
+  places(): readonly ShardPlace[] {
+    return [...this.#local.values()].map(({ place }) => place);
+  }
+
+  #wanted(collections: readonly CatalogueCollection[]): readonly ShardPlace[] {
+    return collections.flatMap(({ name, shards, vectors, placement }) =>
+      shards
+        .filter(({ shard }) => placement.find((at) => at.shard === shard)?.nodes.includes(this.#nodeId))
+        .map(({ shard, group }) => ({ group, shard, collection: name, vectors })),
+    );
+  }
+
+  #open(place: ShardPlace): void {
+    const startedAtMs = performance.now();
+    const local: Local = { place, opening: Promise.resolve(), state: "opening", error: null };
+    local.opening = this.#actions.open(place).then(
+      () => {
+        local.state = "open";
+        this.#events.opened(place, performance.now() - startedAtMs);
+      },
+      (error: unknown) => {
+        local.state = "failed";
+        local.error = error instanceof Error ? error : new Error(String(error));
+        this.#events.failed(place.group, "open", local.error);
+      },
+    );
+    this.#local.set(place.group, local);
+  }
+
+  #drop(group: number): void {
+    const local = this.#local.get(group);
+    this.#local.delete(group);
+    this.#remove(group, local?.opening ?? Promise.resolve());
+  }
+
+  #remove(
+    group: number,
+    after: Promise<void>,
+  ): { readonly closed: Promise<void>; readonly removed: Promise<void> } {
+    const closed = after.then(() => this.#actions.close(group));
+    const removed = closed
+      .then(() => this.#actions.destroy(group))
+      .then(
+        () => this.#events.removed(group),
+        (error: unknown) =>
+          this.#events.failed(group, "remove", error instanceof Error ? error : new Error(String(error))),
+      )
+      .finally(() => this.#closing.delete(group));
+    const steps = { closed, removed };
+    this.#closing.set(group, steps);
+    return steps;
+  }
+}

@@ -1,0 +1,66 @@
+/** Who leads each group, as the consensus thread last told: the front decides by it without asking. */
+
+export interface GroupRole {
+  readonly role: string;
+  readonly leader: number | null;
+  readonly term: number;
+  /** Why the group takes no part any more. */
+  readonly stopped: { readonly why: string; readonly code: string | null } | null;
+}
+
+const UNKNOWN: GroupRole = { role: "follower", leader: null, term: 0, stopped: null };
+
+export class Roles {
+  readonly #nodeId: number;
+  readonly #groups = new Map<number, GroupRole>();
+  readonly #waiting = new Map<number, Set<() => void>>();
+
+  constructor(nodeId: number) {
+    this.#nodeId = nodeId;
+  }
+
+  of(group: number): GroupRole {
+    return this.#groups.get(group) ?? UNKNOWN;
+  }
+  /** This node believes that it leads the group: elected, and known to itself as the leader. */
+  leads(group: number): boolean {
+    const { role, leader, stopped } = this.of(group);
+    return stopped === null && role === "leader" && leader === this.#nodeId;
+  }
+
+  /** Merges what is new into what is known. */
+  changed(group: number, change: Partial<GroupRole>): void {
+    this.#groups.set(group, { ...this.of(group), ...change });
+    const waiting = this.#waiting.get(group);
+    this.#waiting.delete(group);
+    for (const wake of waiting ?? []) wake();
+  }
+  forget(group: number): void {
+    this.#groups.delete(group);
+    this.changed(group, {});
+    this.#groups.delete(group);
+  }
+
+  /** Resolves at once or when this node leads; also when the group stopped. Throws the signal's reason. */
+  async leading(group: number, signal: AbortSignal): Promise<void> {
+    while (!this.leads(group) && this.of(group).stopped === null) await this.#change(group, signal);
+  }
+
+  #change(group: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(group) ?? new Set();
+      this.#waiting.set(group, waiting);
+      const onAbort = (): void => {
+        waiting.delete(wake);
+        reject(signal.reason as Error);
+      };
+      const wake = (): void => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      waiting.add(wake);
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+}

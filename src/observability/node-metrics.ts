@@ -1,0 +1,111 @@
+import type { Cluster, ShardStatus } from "../cluster/types.ts";
+import type { ConsensusSamples, ThreadReport } from "../threads/contracts.ts";
+import { Metrics } from "./metrics.ts";
+import { Peak } from "./peak.ts";
+
+/** How long a late turn stays visible: longer than common scrape intervals leave between two looks. */
+const PEAK_MS = 10_000;
+
+/** Turns what threads report and what shards know into metrics. */
+export class NodeMetrics {
+  readonly metrics = new Metrics();
+  readonly #late = new Peak(PEAK_MS);
+
+  http(seen: {
+    readonly route: string;
+    readonly method: string;
+    readonly status: number;
+    readonly seconds: number;
+  }): void {
+    const { route, method, status, seconds } = seen;
+    this.metrics.observe("flotilla_http_request_seconds", seconds, { route, method, status });
+  }
+
+  thread({ thread, delayP50Ms, delayP99Ms, delayMaxMs, heapBytes, waiting }: ThreadReport): void {
+    const { metrics } = this;
+    metrics.set("flotilla_event_loop_delay_ms", delayP50Ms, { thread, quantile: "0.5" });
+    metrics.set("flotilla_event_loop_delay_ms", delayP99Ms, { thread, quantile: "0.99" });
+    metrics.set("flotilla_event_loop_delay_ms", delayMaxMs, { thread, quantile: "1" });
+    metrics.set("flotilla_thread_heap_bytes", heapBytes, { thread });
+    metrics.set("flotilla_calls_waiting", waiting, { thread });
+    if (thread === "consensus") this.#late.add(delayMaxMs);
+  }
+
+  consensus(samples: ConsensusSamples): void {
+    const { metrics } = this;
+    for (const ms of samples.logWriteMs) metrics.observe("flotilla_log_write_ms", ms);
+    for (const ms of samples.commitMs) metrics.observe("flotilla_commit_ms", ms);
+    for (const ms of samples.applyMs) metrics.observe("flotilla_apply_ms", ms);
+    for (const ms of samples.turnMs) metrics.observe("flotilla_consensus_turn_ms", ms);
+    for (const ms of samples.lateMs) metrics.observe("flotilla_consensus_turn_late_ms", ms);
+    this.#late.add(Math.max(0, ...samples.lateMs));
+    metrics.count("flotilla_log_entries_total", samples.entries);
+    metrics.count("flotilla_log_bytes_total", samples.bytes);
+    metrics.count("flotilla_log_compactions_total", samples.compactions);
+    metrics.set("flotilla_proposals_queued", samples.queued);
+    metrics.set("flotilla_apply_lag_entries", samples.lagEntries);
+    metrics.set("flotilla_apply_lag_bytes", samples.lagBytes);
+  }
+
+  /** Asks, before each scrape, what is only known when asked. */
+  watch(parts: {
+    readonly cluster: Cluster;
+    readonly writeBytes: () => number;
+    readonly threads: () => readonly { readonly thread: string; readonly inFlight: number }[];
+  }): void {
+    const { cluster, writeBytes, threads } = parts;
+    this.metrics.beforeScrape(async () => {
+      const { metrics } = this;
+      metrics.set("flotilla_consensus_turn_delay_ms", this.#late.value);
+      metrics.set("flotilla_write_bytes_in_flight", writeBytes());
+      for (const { thread, inFlight } of threads())
+        metrics.set("flotilla_calls_in_flight", inFlight, { thread });
+      metrics.set("flotilla_ready", cluster.node().ready ? 1 : 0);
+      const collections = cluster.collections();
+      metrics.set("flotilla_collections", collections.length);
+      for (const name of SHARD_GAUGES) metrics.reset(name);
+      const signal = AbortSignal.timeout(SCRAPE_MS);
+      await Promise.all(
+        collections.map(async ({ name }) => {
+          const shards = await cluster.shards(name, { signal }).catch(() => []);
+          for (const shard of shards) this.#shard(name, shard);
+        }),
+      );
+    });
+  }
+
+  #shard(collection: string, { shard, applied, engine }: ShardStatus): void {
+    if (engine === null) return;
+    const { metrics } = this;
+    const at = { collection, shard };
+    metrics.set("flotilla_shard_points", engine.points, at);
+    metrics.set("flotilla_shard_indexed_points", engine.indexed, at);
+    metrics.set("flotilla_shard_tail_points", engine.tail, at);
+    metrics.set("flotilla_shard_tombstones", engine.tombstones, at);
+    metrics.set("flotilla_shard_index_lag", applied - engine.durableIndex, at);
+    metrics.set("flotilla_shard_graph_saves_total", engine.graphSaves, at);
+    metrics.set("flotilla_shard_graph_save_failures_total", engine.graphSaveFailures, at);
+    metrics.set("flotilla_shard_rebuilds_total", engine.rebuilds, at);
+    metrics.set("flotilla_shard_memory_bytes", engine.bytes.graph, { ...at, part: "graph" });
+    metrics.set("flotilla_shard_memory_bytes", engine.bytes.tail, { ...at, part: "tail" });
+    metrics.set("flotilla_shard_memory_bytes", engine.bytes.tables, { ...at, part: "tables" });
+    metrics.set("flotilla_shard_memory_bytes_per_point", engine.bytes.bytesPerPoint, at);
+    metrics.set("flotilla_shard_disk_bytes", engine.diskBytes, at);
+  }
+}
+
+/** A scrape does not wait for a shard that is busy for longer. */
+const SCRAPE_MS = 2_000;
+const SHARD_GAUGES = [
+  "flotilla_shard_points",
+  "flotilla_shard_indexed_points",
+  "flotilla_shard_tail_points",
+  "flotilla_shard_tombstones",
+  "flotilla_shard_index_lag",
+  "flotilla_shard_graph_saves_total",
+  "flotilla_shard_graph_save_failures_total",
+  "flotilla_shard_rebuilds_total",
+  "flotilla_shard_memory_bytes",
+  "flotilla_shard_memory_bytes_per_point",
+  "flotilla_shard_disk_bytes",
+] as const;

@@ -1,0 +1,209 @@
+/** What the threads of a node ask of each other. Everything here is plain data that crosses by structured clone. */
+import type { GroupStatus, HostLimits, ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
+import type {
+  EngineStats,
+  PayloadSelector,
+  PointId,
+  ScoredPoint,
+  ScrollPage,
+  SearchQuery,
+  StoredPoint,
+  VectorSpec,
+} from "../engine/types.ts";
+
+/** One committed entry as plain data. */
+export interface WireEntry {
+  readonly term: number;
+  readonly index: number;
+  readonly data: Uint8Array;
+}
+
+interface OfGroup {
+  readonly group: number;
+}
+
+/** The duties of an `ApplyOp`, asked by the consensus thread of whoever holds the group's state machine. */
+export type ApplyContract = {
+  readonly apply: {
+    readonly request: OfGroup & { readonly entries: readonly WireEntry[] };
+    readonly reply: readonly unknown[];
+  };
+  readonly appliedIndex: { readonly request: OfGroup; readonly reply: number };
+  readonly durableIndex: { readonly request: OfGroup; readonly reply: number };
+  readonly checkpoint: { readonly request: OfGroup; readonly reply: number };
+  readonly capture: { readonly request: OfGroup; readonly reply: CapturedFiles };
+  readonly readCaptured: {
+    readonly request: {
+      readonly capture: number;
+      readonly name: string;
+      readonly offset: number;
+      readonly length: number;
+    };
+    readonly reply: Uint8Array;
+  };
+  readonly releaseCaptured: { readonly request: { readonly capture: number }; readonly reply: void };
+  /** Reads the files back from the asker by `readRestored` until it is answered. */
+  readonly restore: {
+    readonly request: OfGroup & { readonly restore: CapturedFiles };
+    readonly reply: void;
+  };
+};
+
+/** A snapshot that lies open on one side of a connection, named by a number. */
+export interface CapturedFiles {
+  readonly capture: number;
+  readonly index: number;
+  readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
+}
+
+/** What the holder of a state machine may ask of the consensus thread meanwhile. */
+export type RestoreContract = {
+  readonly readRestored: {
+    readonly request: {
+      readonly capture: number;
+      readonly name: string;
+      readonly offset: number;
+      readonly length: number;
+    };
+    readonly reply: Uint8Array;
+  };
+};
+
+/** What the consensus thread needs to open the node's log. */
+export interface ConsensusSettings {
+  readonly raftFile: string;
+  readonly nodeId: number;
+  readonly clusterId: string;
+  /** Drawn when the data directory was made. */
+  readonly incarnation: string;
+  readonly limits: Partial<HostLimits>;
+}
+
+/** Asked of the consensus thread by the front. */
+export type ConsensusContract = {
+  /** First and once: opens the log. Fails with the log's code (LOG_CORRUPT, LOG_LOCKED, ...). */
+  readonly start: { readonly request: ConsensusSettings; readonly reply: void };
+  /** Groups that have a log here, without group 0. */
+  readonly groups: { readonly request: null; readonly reply: readonly number[] };
+  /** `engine`: the engine thread that holds its state machine; null: the front (group 0). */
+  readonly openGroup: {
+    readonly request: OfGroup & { readonly engine: number | null };
+    readonly reply: GroupStatus;
+  };
+  readonly closeGroup: { readonly request: OfGroup; readonly reply: void };
+  readonly destroyGroup: { readonly request: OfGroup; readonly reply: void };
+  readonly propose: {
+    readonly request: OfGroup & {
+      readonly data: Uint8Array;
+      readonly wait: "applied" | "committed";
+      readonly timeoutMs: number;
+    };
+    readonly reply: ProposalOutcome;
+  };
+  readonly readIndex: {
+    readonly request: OfGroup & { readonly timeoutMs: number };
+    readonly reply: ReadOutcome;
+  };
+  readonly waitApplied: {
+    readonly request: OfGroup & { readonly index: number; readonly timeoutMs: number };
+    readonly reply: ReadOutcome;
+  };
+  readonly status: { readonly request: OfGroup; readonly reply: GroupStatus | null };
+  /** Closes all groups and then the log; nothing may be asked afterwards. */
+  readonly close: { readonly request: null; readonly reply: void };
+};
+
+/** Told to the front by every thread. */
+export type ReportContract = {
+  readonly report: { readonly request: ThreadReport; readonly reply: void };
+  readonly log: { readonly request: LogLine; readonly reply: void };
+};
+
+/** Told to the front by the consensus thread. */
+export type ConsensusReports = ApplyContract &
+  ReportContract & {
+    readonly group: { readonly request: GroupChange; readonly reply: void };
+    readonly samples: { readonly request: ConsensusSamples; readonly reply: void };
+  };
+
+/** One line that an operator would want, for the log of the front. */
+export interface LogLine {
+  readonly level: "debug" | "info" | "warn" | "error";
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** How late a thread's turns came since its last report, in ms. */
+export interface ThreadReport {
+  readonly thread: string;
+  readonly delayP50Ms: number;
+  readonly delayP99Ms: number;
+  readonly delayMaxMs: number;
+  readonly heapBytes: number;
+  /** Frames that arrived and wait for their slice. */
+  readonly waiting: number;
+}
+
+export type GroupChange =
+  | { readonly kind: "role"; readonly group: number; readonly role: string; readonly term: number }
+  | {
+      readonly kind: "leader";
+      readonly group: number;
+      readonly leader: number | null;
+      readonly term: number;
+    }
+  | { readonly kind: "stopped"; readonly group: number; readonly why: string; readonly code: string | null };
+
+/** What the consensus thread measured since the last time; durations in ms. */
+export interface ConsensusSamples {
+  readonly logWriteMs: readonly number[];
+  readonly commitMs: readonly number[];
+  readonly applyMs: readonly number[];
+  readonly lateMs: readonly number[];
+  readonly turnMs: readonly number[];
+  readonly entries: number;
+  readonly bytes: number;
+  readonly compactions: number;
+  readonly queued: number;
+  /** Highest lag of any group in the period. */
+  readonly lagEntries: number;
+  readonly lagBytes: number;
+}
+
+/** Asked of the consensus thread by an engine thread, and the front as the holder of group 0. */
+export type ConsensusFrontContract = ConsensusContract & RestoreContract;
+
+/** Asked of an engine thread by the front. `directory` is the shard's own. */
+export type EngineContract = {
+  readonly open: {
+    readonly request: OfGroup & { readonly directory: string; readonly vectors: VectorSpec };
+    readonly reply: { readonly applied: number };
+  };
+  readonly closeShard: { readonly request: OfGroup; readonly reply: void };
+  readonly destroyShard: { readonly request: OfGroup & { readonly directory: string }; readonly reply: void };
+  readonly search: {
+    readonly request: OfGroup & { readonly queries: readonly SearchQuery[] };
+    readonly reply: readonly (readonly ScoredPoint[])[];
+  };
+  readonly retrieve: {
+    readonly request: OfGroup & {
+      readonly ids: readonly PointId[];
+      readonly withPayload: PayloadSelector;
+      readonly withVector: boolean;
+    };
+    readonly reply: readonly StoredPoint[];
+  };
+  readonly scroll: {
+    readonly request: OfGroup & {
+      readonly from: PointId | null;
+      readonly limit: number;
+      readonly withPayload: PayloadSelector;
+      readonly withVector: boolean;
+    };
+    readonly reply: ScrollPage;
+  };
+  readonly count: { readonly request: OfGroup; readonly reply: number };
+  readonly stats: { readonly request: OfGroup; readonly reply: EngineStats };
+  /** Makes every shard durable, saves what is worth saving, closes them; nothing may be asked afterwards. */
+  readonly close: { readonly request: null; readonly reply: void };
+};

@@ -1,0 +1,136 @@
+import { describe, expect, test } from "vitest";
+import { Controller, type ShardActions, type ShardPlace } from "../../src/catalog/controller.ts";
+import { CatalogueState } from "../../src/catalog/state.ts";
+import { command, create } from "./support.ts";
+
+/** A node that writes down what it is told to do; steps named in `hold` wait until they are released. */
+class Node implements ShardActions {
+  readonly did: string[] = [];
+  readonly here = new Set<number>();
+  readonly failing = new Set<number>();
+  #held = new Map<string, () => void>();
+  readonly hold = new Set<string>();
+
+  async open({ group }: ShardPlace): Promise<void> {
+    await this.#step(`open ${group}`);
+    if (this.failing.has(group)) throw new Error("disk trouble");
+    this.here.add(group);
+  }
+  close = (group: number): Promise<void> => this.#step(`close ${group}`);
+  async destroy(group: number): Promise<void> {
+    await this.#step(`destroy ${group}`);
+    this.here.delete(group);
+  }
+  present = (): Promise<readonly number[]> => Promise.resolve([...this.here]);
+  release(step: string): void {
+    this.#held.get(step)?.();
+  }
+  async #step(step: string): Promise<void> {
+    if (this.hold.has(step)) await new Promise<void>((resolve) => this.#held.set(step, resolve));
+    this.did.push(step);
+  }
+}
+
+function controllerOf(node: Node, nodeId = 1) {
+  const events: string[] = [];
+  const controller = new Controller(
+    { nodeId },
+    {
+      actions: node,
+      events: {
+        opened: ({ group }) => events.push(`opened ${group}`),
+        removed: (group) => events.push(`removed ${group}`),
+        failed: (group, doing, error) => events.push(`${doing} ${group}: ${error.message}`),
+      },
+    },
+  );
+  return { controller, events };
+}
+
+function catalogueOf(...names: string[]): CatalogueState {
+  const state = new CatalogueState();
+  names.forEach((name, at) => state.apply(at + 1, command(at, create(name))));
+  return state;
+}
+
+test("at start what no collection has is removed, what one has is opened", async () => {
+  const node = new Node();
+  node.here.add(1024).add(9999);
+  const { controller, events } = controllerOf(node);
+  await controller.start(() => catalogueOf("a").collections());
+  expect(node.did).toEqual(["close 9999", "destroy 9999", "open 1024"]);
+  expect(events).toEqual(["removed 9999", "opened 1024"]);
+  expect(controller.isOpen(1024)).toBe(true);
+});
+
+test("a collection deleted and made again at once: the old group closes, the new one opens", async () => {
+  const node = new Node();
+  const state = catalogueOf("a");
+  const { controller } = controllerOf(node);
+  await controller.start(() => state.collections());
+  state.apply(2, command(2, { kind: "deleteCollection", name: "a" }));
+  controller.follow(state.collections());
+  state.apply(3, command(3, create("a")));
+  controller.follow(state.collections());
+  await controller.opened([3072]);
+  await controller.closed([1024]);
+  await controller.settled();
+  expect([...node.here]).toEqual([3072]);
+});
+
+test("closed resolves before data is destroyed, settled after", async () => {
+  const node = new Node();
+  const state = catalogueOf("a");
+  const { controller } = controllerOf(node);
+  await controller.start(() => state.collections());
+  node.hold.add("destroy 1024");
+  state.apply(2, command(2, { kind: "deleteCollection", name: "a" }));
+  controller.follow(state.collections());
+  await controller.closed([1024]);
+  expect(node.here.has(1024)).toBe(true);
+  node.release("destroy 1024");
+  await controller.settled();
+  expect(node.here.has(1024)).toBe(false);
+});
+
+test("deleting while it opens waits for the opening", async () => {
+  const node = new Node();
+  node.hold.add("open 1024");
+  const state = catalogueOf("a");
+  const { controller } = controllerOf(node);
+  controller.follow(state.collections());
+  state.apply(2, command(2, { kind: "deleteCollection", name: "a" }));
+  controller.follow(state.collections());
+  node.release("open 1024");
+  await controller.settled();
+  expect(node.did).toEqual(["open 1024", "close 1024", "destroy 1024"]);
+});
+
+describe("a shard that does not open", () => {
+  test("is a problem with its reason, and others go on", async () => {
+    const node = new Node();
+    node.failing.add(1024);
+    const { controller, events } = controllerOf(node);
+    await controller.start(() => catalogueOf("a", "b").collections());
+    expect(controller.problems()).toEqual(["shard 0 of collection a failed to open: disk trouble"]);
+    expect(controller.isOpen(2048)).toBe(true);
+    expect(events).toContain("open 1024: disk trouble");
+    await expect(controller.opened([1024])).rejects.toThrow("disk trouble");
+  });
+});
+
+test("replicas placed on other nodes are not opened here", async () => {
+  const node = new Node();
+  const { controller } = controllerOf(node, 2);
+  await controller.start(() => catalogueOf("a").collections());
+  expect(node.did).toEqual([]);
+});
+
+test("a removal cut short by a crash is done again at the next start", async () => {
+  const node = new Node();
+  node.here.add(1024);
+  const { controller } = controllerOf(node);
+  await controller.start(() => catalogueOf().collections());
+  await controller.settled();
+  expect(node.did).toEqual(["close 1024", "destroy 1024"]);
+});

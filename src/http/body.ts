@@ -30,8 +30,9 @@ export function parseJson(bytes: Buffer, limits: Limits): unknown {
 /** The parser itself takes seconds and a gigabyte for millions of open brackets, so depth is bounded before it runs. */
 export function checkDepth(bytes: Buffer, most: number): void {
   if (hasFewOpeners(bytes, most)) return;
+  const words = new PlainWords(bytes);
   let depth = 0;
-  for (let i = 0; i < bytes.length; i++) {
+  for (let i = words.skip(0); i < bytes.length; i = words.skip(i + 1)) {
     const byte = bytes[i];
     if (byte === QUOTE) i = endOfString(bytes, i + 1);
     else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
@@ -40,6 +41,37 @@ export function checkDepth(bytes: Buffer, most: number): void {
           `nested deeper than the ${most} levels allowed (option \`${optionOf("jsonDepth")}\`) at byte ${i}`,
         );
     } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth--;
+  }
+}
+
+/**
+ * Passes over numbers four bytes at a time: digits, signs, commas and blanks have bit 6 clear, which brackets, braces
+ * and letters have set, and are no quotes. Bodies are mostly vectors, and this is a tenth of what parsing them costs.
+ */
+class PlainWords {
+  readonly #skew: number;
+  readonly #words: Int32Array;
+  constructor(bytes: Buffer) {
+    this.#skew = Math.min(bytes.length, -bytes.byteOffset & 3);
+    this.#words = new Int32Array(
+      bytes.buffer,
+      bytes.byteOffset + this.#skew,
+      (bytes.length - this.#skew) >> 2,
+    );
+  }
+
+  /** The first index from `from` on that may be of interest; `from` itself unless a word begins there. */
+  skip(from: number): number {
+    const past = from - this.#skew;
+    if (past < 0 || (past & 3) !== 0) return from;
+    const words = this.#words;
+    let at = past >> 2;
+    for (; at < words.length; at++) {
+      const word = words[at] as number;
+      const quotes = word ^ 0x22222222;
+      if ((word & 0x40404040) !== 0 || ((quotes - 0x01010101) & ~quotes & 0x80808080) !== 0) break;
+    }
+    return this.#skew + (at << 2);
   }
 }
 

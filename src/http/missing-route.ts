@@ -44,13 +44,14 @@ export function lookUp(
 ): ApiError {
   const path = url.split("?", 1)[0] ?? "";
   const shown = path.length > 200 ? `${path.slice(0, 200)}...` : path;
-  const methods = routes.filter((route) => matches(route.url, path)).map((route) => route.method);
+  // Looked at first: `points/recommend` is also the path of a point called so, which can be had by GET.
   const lacking = LACKING.find(([pattern]) => matches(pattern, path));
-  if (lacking !== undefined && methods.length === 0)
+  if (lacking !== undefined)
     return new ApiError(
       "UNSUPPORTED",
       `Not supported: ${method} ${shown}: Flotilla does not have ${lacking[1]}`,
     );
+  const methods = routes.filter((route) => matches(route.url, path)).map((route) => route.method);
   if (methods.length === 0)
     return new ApiError("ROUTE_NOT_FOUND", `Not found: there is no route ${method} ${shown}`);
   const list = [...new Set(methods)].join(", ");

@@ -22,6 +22,8 @@ export class FakeNode implements AsyncDisposable {
   readonly points = new Map<number | string, readonly number[]>();
   readonly payloads = new Map<number | string, object | undefined>();
   readonly upserts: Upsert[] = [];
+  readonly searches: Record<string, unknown>[] = [];
+  forget = 0;
   /** Asked before each upsert is stored; null stores it. May wait. */
   onUpsert: (upsert: Upsert, count: number) => Refusal | null | Promise<Refusal | null> = () => null;
 
@@ -48,6 +50,19 @@ export class FakeNode implements AsyncDisposable {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  /** Exact, by Euclidean distance, ties by id; the nearest `forget` points are left out. */
+  #nearest(body: Record<string, unknown>): readonly object[] {
+    const { vector, limit } = body as { vector: number[]; limit: number };
+    this.searches.push(body);
+    return [...this.points]
+      .map(([id, point]) => ({
+        id,
+        score: Math.sqrt(point.reduce((sum, x, i) => sum + (x - (vector[i] ?? 0)) ** 2, 0)),
+      }))
+      .sort((a, b) => a.score - b.score || Number(a.id) - Number(b.id))
+      .slice(this.forget, this.forget + limit);
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
@@ -69,8 +84,17 @@ export class FakeNode implements AsyncDisposable {
       this.collections.set(name, { size: vectors.size, body });
       answer(200, true);
     } else if (collection === undefined) answer(404, `Collection ${name} does not exist`);
-    else if (request.method === "GET")
-      answer(200, { config: { params: { vectors: { size: collection.size, distance: "Euclid" } } } });
+    else if (request.method === "DELETE") {
+      this.collections.delete(name);
+      answer(200, true);
+    } else if (request.method === "GET")
+      answer(200, {
+        status: "green",
+        points_count: this.points.size,
+        indexed_vectors_count: this.points.size,
+        config: { params: { vectors: { size: collection.size, distance: "Euclid" } } },
+      });
+    else if (path.endsWith("/search")) answer(200, this.#nearest(body));
     else if (request.method === "POST") {
       const ids = body["ids"] as (number | string)[];
       answer(

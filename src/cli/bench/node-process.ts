@@ -1,0 +1,97 @@
+/** A Flotilla node of our own, in its own process, as a user would start it. */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { compiledFile } from "../project.ts";
+
+export interface NodeProcessOptions {
+  readonly dataDir: string;
+  /** Further arguments of `flotilla serve`. */
+  readonly args?: readonly string[];
+  /** A graph that must be rebuilt takes long; a node that hangs must not take for ever. */
+  readonly readyTimeoutMs?: number;
+}
+
+const READY_TIMEOUT_MS = 600_000;
+const LINES_KEPT = 40;
+
+/** Serves when `start` resolves. Disposing of it stops it as an operator would (SIGTERM). */
+export class NodeProcess implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  readonly #exited: Promise<number | null>;
+  readonly #lines: string[] = [];
+  url = "";
+  /** From the start of the process to its ready line. */
+  readySeconds = 0;
+
+  private constructor(options: NodeProcessOptions) {
+    const args = [
+      "serve",
+      "--data-dir",
+      options.dataDir,
+      "--http-addr",
+      "127.0.0.1:0",
+      ...(options.args ?? []),
+    ];
+    this.#process = spawn(process.execPath, [compiledFile("src/main.ts"), ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#exited = new Promise((resolve) => this.#process.once("exit", (code) => resolve(code)));
+  }
+
+  static async start(options: NodeProcessOptions): Promise<NodeProcess> {
+    const node = new NodeProcess(options);
+    const started = performance.now();
+    node.url = await node.#ready(options.readyTimeoutMs ?? READY_TIMEOUT_MS);
+    node.readySeconds = (performance.now() - started) / 1000;
+    return node;
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  /** Ends it without warning (SIGKILL), as a crash or a lost machine would. */
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#exited;
+  }
+
+  /** Asks it to stop and answers its exit code. */
+  async stop(): Promise<number | null> {
+    this.#process.kill("SIGTERM");
+    return await this.#exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) await this.stop();
+  }
+
+  #ready(timeoutMs: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const fail = (why: string) => {
+        this.#process.kill("SIGKILL");
+        reject(new Error(`the node ${why}; its last lines:\n${this.#lines.join("\n")}`));
+      };
+      const timer = setTimeout(() => fail(`was not ready within ${timeoutMs / 1000} s`), timeoutMs);
+      const settle = (url: string) => {
+        clearTimeout(timer);
+        resolve(url);
+      };
+      for (const stream of [this.#process.stdout, this.#process.stderr]) {
+        if (stream === null) continue;
+        createInterface({ input: stream }).on("line", (line) => {
+          this.#lines.push(line);
+          if (this.#lines.length > LINES_KEPT) this.#lines.shift();
+          const http = /^ready .*\bhttp=(\S+)/.exec(line)?.[1];
+          if (http !== undefined) settle(http.includes("://") ? http : `http://${http}`);
+        });
+      }
+      this.#process.once("error", (error) => fail(`could not be started: ${error.message}`));
+      void this.#exited.then((code) => {
+        clearTimeout(timer);
+        fail(`ended with exit code ${code}`);
+      });
+    });
+  }
+}

@@ -9,7 +9,7 @@
  */
 import { applyConfChange, restoreConfiguration } from "./membership.ts";
 import { askToRead, type ReadOutcome } from "./read-index.ts";
-import { becomeFollower, setLeader } from "./roles.ts";
+import { becomeFollower, drawElectionTimeout, setLeader } from "./roles.ts";
 import { before } from "./index-math.ts";
 import { CoreState } from "./state.ts";
 import { encodeConfChange, type ConfChange } from "./conf-change.ts";
@@ -86,11 +86,15 @@ export class RaftCore {
     standForElection(core, false);
   }
 
-  /** A message from a peer. What no correct peer would send is an event and changes nothing. */
-  step(message: Message): void {
+  /**
+   * A message from a peer. What no correct peer would send is an event and changes nothing. Returns why it was dropped,
+   * or null.
+   */
+  step(message: Message): string | null {
     const why = stepMessage(this.#core, message);
-    if (why === null) return;
-    this.#core.out.event({ kind: "messageDropped", from: message.from, type: message.kind, why });
+    if (why !== null)
+      this.#core.out.event({ kind: "messageDropped", from: message.from, type: message.kind, why });
+    return why;
   }
 
   /** Appends all of them, in order, or none. */
@@ -163,6 +167,11 @@ export class RaftCore {
 
   reportConnected(id: NodeId): void {
     this.#core.evidence.disproved(id);
+  }
+
+  /** Draws a new election timeout, as every reign does at its beginning: for a driver that was suspended for long. */
+  redrawElectionTimeout(): void {
+    drawElectionTimeout(this.#core);
   }
 
   /** Stands for election now, with a pre-vote first when that is on. */

@@ -1,11 +1,13 @@
 /** What a core has to hand out with its next Ready, in the order it came up. */
 import type { CoreEvent } from "./events.ts";
 import type { Message } from "./message.ts";
-import type { ConfirmedRead } from "./ready.ts";
+import type { ConfirmedRead, Ready } from "./ready.ts";
 import type { NodeId } from "./types.ts";
 
 /** Events nobody asked for are dropped beyond this many, oldest kept: the first ones tell what went wrong. */
 const MAX_EVENTS = 1024;
+
+const NOTHING: readonly never[] = [];
 
 export class Outbox {
   readonly #self: NodeId;
@@ -31,6 +33,23 @@ export class Outbox {
   whenDurable(message: Message): void {
     if (message.to === this.#self) this.own.push(message);
     else this.thenSend.push(message);
+  }
+
+  /** Hands the lists over instead of copying them: from here on they are the taker's, and new ones are begun. */
+  take(): Pick<Ready, "send" | "thenSend" | "reads" | "events"> {
+    const { send, thenSend, reads, events } = this;
+    if (send.length > 0) this.send = [];
+    if (thenSend.length > 0) this.thenSend = [];
+    if (reads.length > 0) this.reads = [];
+    if (events.length > 0) this.events = [];
+    if (this.own.length > 0) this.own = [];
+    // An empty list stays here, so it is not the one that is handed out.
+    return {
+      send: send.length > 0 ? send : NOTHING,
+      thenSend: thenSend.length > 0 ? thenSend : NOTHING,
+      reads: reads.length > 0 ? reads : NOTHING,
+      events: events.length > 0 ? events : NOTHING,
+    };
   }
 
   event(event: CoreEvent): void {

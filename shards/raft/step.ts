@@ -15,6 +15,9 @@ type FromLeader = Extract<Message, { kind: "append" | "heartbeat" | "snapshot" }
 export function stepMessage(core: CoreState, message: Message): string | null {
   if (message.to !== core.id) return `it is for ${message.to}, this is ${core.id}`;
   if (message.from === NOBODY) return "it is from nobody";
+  // Who was removed may not even know it; its answers count nowhere, not even their term.
+  if (isAnswer(message) && core.tracker.get(message.from) === undefined)
+    return `${message.from} is no member`;
   if (message.term === 0) return stepTermless(core, message);
   if (message.term < core.term) return stepOld(core, message);
   if (isFromLeader(message)) {
@@ -171,4 +174,18 @@ function follow(core: CoreState, message: FromLeader): void {
 
 function isFromLeader(message: Message): message is FromLeader {
   return message.kind === "append" || message.kind === "heartbeat" || message.kind === "snapshot";
+}
+
+function isAnswer(message: Message): boolean {
+  switch (message.kind) {
+    case "appendAccepted":
+    case "appendRejected":
+    case "voteResponse":
+    case "preVoteResponse":
+    case "heartbeatResponse":
+    case "readIndexResponse":
+      return true;
+    default:
+      return false;
+  }
 }

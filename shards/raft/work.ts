@@ -58,25 +58,14 @@ export class Work {
     const snapshot = log.nextSnapshot();
     const entries = log.nextUnstable();
     const hardState = this.#hardStateChanged() ? core.hardState() : null;
-    const ready: Ready = {
-      send: out.send,
-      persist: this.#persist(snapshot, entries, hardState),
-      thenSend: out.thenSend,
-      thenApply: log.nextCommitted(this.#isSync),
-      reads: out.reads,
-      events: out.events,
-    };
+    const persist = this.#persist(snapshot, entries, hardState);
+    const thenApply = log.nextCommitted(this.#isSync);
+    const ready: Ready = { ...out.take(), persist, thenApply };
     if (hardState !== null) this.#hardState = hardState;
     this.#leader = core.leader;
     this.#role = core.role;
-    // New lists instead of copies: the old ones belong to the driver from here on.
-    if (out.send.length > 0) out.send = [];
-    if (out.thenSend.length > 0) out.thenSend = [];
-    if (out.own.length > 0) out.own = [];
-    if (out.reads.length > 0) out.reads = [];
-    if (out.events.length > 0) out.events = [];
     log.acceptUnstable();
-    if (ready.thenApply.length > 0) log.acceptApplying(ready.thenApply, this.#isSync);
+    if (thenApply.length > 0) log.acceptApplying(thenApply, this.#isSync);
     if (this.#isSync) this.#outstanding = ready;
     return ready;
   }
@@ -122,7 +111,7 @@ export class Work {
       lastIndex: vouches ? log.lastIndex() : ZERO,
       lastTerm: vouches ? log.lastTerm() : NO_TERM,
       snapshotIndex: snapshot === null ? ZERO : snapshot.index,
-      ownAnswers: out.own,
+      ownAnswers: out.own.length > 0 ? out.own : NO_ANSWERS,
     };
     return { snapshot, entries, hardState, receipt };
   }
@@ -133,3 +122,5 @@ export class Work {
     return told.commit !== core.log.committed || told.term !== core.term || told.vote !== core.vote;
   }
 }
+
+const NO_ANSWERS: PersistReceipt["ownAnswers"] = [];

@@ -21,7 +21,6 @@ export class MemoryLog implements LogView {
 
   constructor(boundary?: Partial<SnapshotMeta>) {
     this.#boundary = { index: LogIndex(0), term: Term(0), conf: NO_CONF, ...boundary };
-    this.#hardState = { ...this.#hardState, term: this.#boundary.term, commit: this.#boundary.index };
     this.newestSnapshot = () => this.#boundary;
   }
 

@@ -2,3 +2,5 @@
 export { openSqliteLog } from "./log/sqlite-log.ts";
 export type { SqliteLog, SqliteLogOptions } from "./log/sqlite-log.ts";
 export { MemoryLog } from "./log/memory-log.ts";
+export { systemClock, systemRandom, systemScheduler } from "./system.ts";
+export { noPeers } from "./transport/alone.ts";

@@ -25,6 +25,7 @@ export type {
 } from "./ports.ts";
 export { LogIndex, NOBODY, NodeId, Term } from "./raft/types.ts";
 export { InvariantViolation } from "./raft/invariant.ts";
+export { openHost } from "./host.ts";
 export { HOST_DEFAULTS, hostLimits } from "./limits.ts";
 export type {
   DropReason,

@@ -26,21 +26,20 @@ export const HOST_DEFAULTS: HostLimits = {
   appendBytesMax: 2 * MIB,
   /** Append messages on their way to one follower. */
   inflightMessagesMax: 64,
-  /** A leader's uncommitted tail; a single proposal always fits when nothing is in flight. */
-  uncommittedBytesMax: 64 * MIB,
+  /** A leader's entries that are not applied yet: beyond it proposals wait (and, past their own limits, are refused). */
+  unappliedBytesMax: 32 * MIB,
   /** Entry data per apply call: one slice of the state machine's time. */
   applyBytesMax: 4 * MIB,
-  /** Committed but unapplied entries beyond which proposals wait (and, past their own limits, are refused). */
-  applyLagBytesMax: 32 * MIB,
-  applyLagEntriesMax: 16_384,
   /** A log larger than this is compacted ... */
   compactBytes: 64 * MIB,
   /** ... down to this much, for followers that were away for a moment. */
   keepBytes: 32 * MIB,
   /** Ticks a proposal waits, after leadership was lost, for the log to tell how it ended. */
   settleTicks: 60,
-  /** Ticks after which a commit index is written by itself when no other write carried it. */
-  hardStateTicks: 25,
+  /** Ticks after which a read that was not confirmed is asked again: its request or answer was lost. */
+  readRetryTicks: 15,
+  /** Ticks a captured snapshot is kept for the next follower that needs one. */
+  snapshotKeepTicks: 500,
 };
 
 /** The defaults with `overrides` in place; a RangeError names the first value that makes no sense. */
@@ -59,6 +58,6 @@ export function hostLimits(overrides: Partial<HostLimits> = {}): HostLimits {
   smaller("heartbeatTicks", "electionTicks", 2);
   smaller("keepBytes", "compactBytes");
   smaller("entryBytesMax", "proposalBytesMax");
-  smaller("entryBytesMax", "uncommittedBytesMax");
+  smaller("entryBytesMax", "unappliedBytesMax");
   return limits;
 }

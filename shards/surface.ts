@@ -181,12 +181,11 @@ export interface HostLimits {
   readonly turnInputsMax: number;
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
-  readonly uncommittedBytesMax: number;
+  readonly unappliedBytesMax: number;
   readonly applyBytesMax: number;
-  readonly applyLagBytesMax: number;
-  readonly applyLagEntriesMax: number;
   readonly compactBytes: number;
   readonly keepBytes: number;
   readonly settleTicks: number;
-  readonly hardStateTicks: number;
+  readonly readRetryTicks: number;
+  readonly snapshotKeepTicks: number;
 }

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-import { GroupId, LogError } from "../../shards/index.ts";
+import { GroupId, LogError, LogIndex, NodeId, Term } from "../../shards/index.ts";
 import type { LogStore, SnapshotMeta } from "../../shards/index.ts";
-import { LogIndex, NodeId, Term } from "../../shards/index.ts";
 import type { ConfState, Entry, EntryKind, HardState } from "../../shards/raft/types.ts";
 
 export const CONF: ConfState = {

@@ -1,0 +1,550 @@
+/**
+ * One shard's group on this node: the only place that touches its core.
+ *
+ *     callers, peers --> inbox --+                          +--> send (at once)
+ *     ticks ---------------------+--> core --> Ready ------+--> writes --> thenSend, persisted, thenApply
+ *     apply, snapshots --> done --+                                              |
+ *                     ^                                                       Applier --> ApplyOp
+ *                     +----------------------------------------------------------+
+ *
+ * The host calls `tick`, `drain`, `collect`, `takeWrites` and `written` from its turn; everything else only leaves
+ * something in a queue and asks for a turn.
+ */
+import { Applier } from "./applier.ts";
+import type { ApplyDone } from "./applier.ts";
+import { Compactor } from "./compactor.ts";
+import type { HostLink } from "./host-link.ts";
+import { changeOf, decidesAlone, membershipOf } from "./membership.ts";
+import type { MembershipHistory } from "./membership.ts";
+import { Notices } from "./notices.ts";
+import type {
+  ApplyOp,
+  CapturedSnapshot,
+  Entry,
+  GroupId,
+  GroupLog,
+  GroupWrite,
+  Message,
+  NodeId,
+} from "./ports.ts";
+import type { SnapshotMeta } from "./ports.ts";
+import { Proposals } from "./proposals.ts";
+import type { Proposed } from "./proposals.ts";
+import { RaftCore } from "./raft/core.ts";
+import type { CoreEvent, Role } from "./raft/events.ts";
+import { invariant } from "./raft/invariant.ts";
+import type { Persist, PersistReceipt } from "./raft/ready.ts";
+import { LogIndex, NOBODY, Term } from "./raft/types.ts";
+import { Reads } from "./reads.ts";
+import { SnapshotSource } from "./snapshot-source.ts";
+import { describeGroup } from "./status.ts";
+import type { Group, GroupNotice, GroupStatus, MembershipStep, ProposalOutcome } from "./surface.ts";
+import type { ProposeOptions, ReadOutcome, WaitOptions } from "./surface.ts";
+import { Patience } from "./waiting.ts";
+
+const NO_DATA = new Uint8Array(0);
+
+/** One Ready's part that waits for the disk, in the order of Readys. */
+export interface WriteItem {
+  readonly group: GroupLoop;
+  readonly write: GroupWrite | null;
+  readonly receipt: PersistReceipt | null;
+  readonly thenSend: readonly Message[];
+  readonly thenApply: readonly Entry[];
+  /** The state machine takes this over before the log does; null once it has. */
+  restore: { readonly meta: SnapshotMeta; readonly snapshot: CapturedSnapshot; begun: boolean } | null;
+}
+
+export interface GroupParts {
+  readonly log: GroupLog;
+  readonly applyOp: ApplyOp;
+  /** What the state machine held when it was opened. */
+  readonly applied: LogIndex;
+  readonly durable: LogIndex;
+  readonly link: HostLink;
+}
+
+interface Staged {
+  readonly message: Extract<Message, { kind: "snapshot" }>;
+  readonly snapshot: CapturedSnapshot;
+}
+
+type Internal =
+  | ApplyDone
+  | { readonly kind: "snapshotSent"; readonly to: NodeId; readonly index: LogIndex; readonly ok: boolean }
+  | { readonly kind: "compact"; readonly to: SnapshotMeta };
+
+export class GroupLoop implements Group {
+  readonly id: GroupId;
+  readonly #log: GroupLog;
+  readonly #link: HostLink;
+  readonly #core: RaftCore;
+  readonly #applier: Applier;
+  readonly #source: SnapshotSource;
+  readonly #compactor: Compactor;
+  readonly #proposals: Proposals;
+  readonly #reads: Reads;
+  readonly #history: MembershipHistory;
+  readonly #notices = new Notices();
+  #inbox: Message[] = [];
+  #internal: Internal[] = [];
+  #staged: Staged[] = [];
+  #pipeline: WriteItem[] = [];
+  #writing = 0;
+  #role: Role = "follower";
+  #term = Term(0);
+  #leader: NodeId | null = null;
+  /** Bytes this leader proposed that are not applied yet. */
+  #unappliedBytes = 0;
+  /** Applied, and taken note of: memberships up to here are known. */
+  #noted: LogIndex;
+  #failure: string | null = null;
+
+  constructor(id: GroupId, parts: GroupParts) {
+    this.id = id;
+    this.#log = parts.log;
+    this.#link = parts.link;
+    const { link, log } = parts;
+    const { limits } = link;
+    // The state machine may be ahead of what is known as committed (a crash in the middle of a restore): entries up to
+    // there are handed in again and skipped by it.
+    const known = LogIndex(Math.max(log.boundary().index, Math.min(parts.applied, log.hardState().commit)));
+    this.#history = membershipOf(log, known);
+    this.#noted = known;
+    this.#applier = new Applier({
+      applyOp: parts.applyOp,
+      applied: parts.applied,
+      batchBytesMax: limits.applyBytesMax,
+      nowMs: () => link.nowMs(),
+      done: (done) => this.#later(done),
+    });
+    this.#source = new SnapshotSource({
+      applyOp: parts.applyOp,
+      keepTicks: limits.snapshotKeepTicks,
+      metaAt: (index) => this.#metaAt(index),
+      onCaptured: ({ index }, bytes) => link.event({ kind: "snapshotCaptured", group: id, index, bytes }),
+      onFailed: (error) => link.event({ kind: "snapshotFailed", group: id, error }),
+    });
+    this.#compactor = new Compactor({
+      log,
+      applyOp: parts.applyOp,
+      durable: parts.durable,
+      compactBytes: limits.compactBytes,
+      keepBytes: limits.keepBytes,
+      decided: (to) => this.#compactTo(to),
+      failed: (error) => this.#later({ kind: "applyFailed", error }),
+    });
+    this.#proposals = new Proposals({
+      countMax: limits.proposalsMax,
+      bytesMax: limits.proposalBytesMax,
+      nowMs: () => link.nowMs(),
+      onEnd: ({ kind }, ms) => link.event({ kind: "proposalEnded", group: id, outcome: kind, ms }),
+      onCommit: (ms) => link.event({ kind: "committed", group: id, ms }),
+    });
+    this.#reads = new Reads({
+      max: limits.readsMax,
+      retryTicks: limits.readRetryTicks,
+      nonce: `${link.node}.${link.random.below(2 ** 31)}.${link.random.below(2 ** 31)}`,
+    });
+    this.#core = new RaftCore(
+      {
+        id: link.node,
+        electionTicks: limits.electionTicks,
+        heartbeatTicks: limits.heartbeatTicks,
+        maxMessageBytes: limits.appendBytesMax,
+        maxInflightMessages: limits.inflightMessagesMax,
+        maxUncommittedBytes: limits.unappliedBytesMax,
+        maxApplyBytes: limits.applyBytesMax * 2,
+        maxPendingReads: limits.readsMax,
+        deathEvidence: true,
+        random: (bound) => link.random.below(bound),
+        applied: known,
+      },
+      {
+        initialState: () => ({ hardState: log.hardState(), conf: log.boundary().conf }),
+        firstIndex: () => log.firstIndex(),
+        lastIndex: () => log.lastIndex(),
+        term: (index) => log.term(index),
+        entries: (low, high, maxBytes) => log.entries(low, high, maxBytes),
+        snapshot: () => this.#source.newest(link.tick) ?? "temporarilyUnavailable",
+      },
+    );
+    this.#term = log.hardState().term;
+    // Nobody else could answer, so there is nothing to wait for.
+    if (decidesAlone(this.#history.latest, link.node)) this.#core.campaign();
+  }
+
+  // ---------------------------------------------------------------------------------------------- for callers
+
+  propose(data: Uint8Array, options: ProposeOptions = {}): Promise<ProposalOutcome> {
+    if (data.length > this.#link.limits.entryBytesMax)
+      return Promise.resolve({ kind: "dropped", why: "tooLarge" });
+    return this.#propose({ kind: "data", data, wait: options.wait ?? "applied" }, options);
+  }
+
+  changeMembership(steps: readonly MembershipStep[], options: WaitOptions = {}): Promise<ProposalOutcome> {
+    return this.#propose({ kind: "membership", change: changeOf(steps), data: NO_DATA }, options);
+  }
+
+  readIndex(options: WaitOptions = {}): Promise<ReadOutcome> {
+    if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
+    const outcome = this.#reads.linearizable(this.#patience(options));
+    this.#link.wake(this.id);
+    return outcome;
+  }
+
+  waitApplied(index: LogIndex, options: WaitOptions = {}): Promise<ReadOutcome> {
+    if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
+    return this.#reads.from(index, this.#applier.applied, this.#patience(options));
+  }
+
+  transferLeadership(to: NodeId): void {
+    this.#act(() => void this.#core.transferLeader(to));
+  }
+  campaign(): void {
+    this.#act(() => this.#core.campaign());
+  }
+
+  status(): GroupStatus {
+    return describeGroup({
+      group: this.id,
+      node: this.#link.node,
+      failure: this.#failure,
+      core: this.#core.status(),
+      log: this.#log,
+      applier: this.#applier,
+      durable: this.#compactor.durable,
+      proposals: this.#proposals.count,
+    });
+  }
+
+  subscribe(listener: (notice: GroupNotice) => void): () => void {
+    return this.#notices.subscribe(listener);
+  }
+
+  // ---------------------------------------------------------------------------------------------- for the host
+
+  get stopped(): boolean {
+    return this.#failure !== null;
+  }
+
+  /** Messages that are not stepped yet. */
+  get queued(): number {
+    return this.#inbox.length;
+  }
+
+  /** False when the queue is full: the message is lost, which Raft survives. */
+  receive(message: Message): boolean {
+    if (this.#inbox.length >= this.#link.limits.inboxMessagesMax) return false;
+    this.#inbox.push(message);
+    this.#link.wake(this.id);
+    return true;
+  }
+
+  receiveSnapshot(message: Staged["message"], snapshot: CapturedSnapshot): boolean {
+    if (!this.receive(message)) return false;
+    this.#staged.push({ message, snapshot });
+    return true;
+  }
+
+  peerChanged(peer: NodeId, state: "connected" | "lost" | "refused" | "unreachable"): void {
+    if (state === "connected") this.#core.reportConnected(peer);
+    else if (state === "lost") this.#core.reportConnectionLost(peer);
+    else if (state === "refused") this.#core.reportConnectionRefused(peer);
+    else this.#core.reportUnreachable(peer);
+    this.#link.wake(this.id);
+  }
+
+  tick(): void {
+    this.#core.tick();
+    const now = this.#link.tick;
+    this.#proposals.tick(now);
+    this.#source.tick(now);
+    if (this.#reads.tick(now) || this.#core.hasReady()) this.#link.wake(this.id);
+  }
+
+  /** Internal events, then messages, then proposals and reads; answers how many inputs it took. */
+  drain(): number {
+    const internal = this.#internal;
+    this.#internal = [];
+    for (const event of internal) this.#note(event);
+    const max = this.#link.limits.turnInputsMax;
+    const messages = this.#inbox.length <= max ? this.#inbox : this.#inbox.slice(0, max);
+    this.#inbox = this.#inbox.length <= max ? [] : this.#inbox.slice(max);
+    for (const message of messages) this.#core.step(message);
+    if (this.#inbox.length > 0) this.#link.wake(this.id);
+    const proposed = this.#proposeWaiting();
+    const token = this.#reads.ask(this.#link.tick);
+    if (token !== null) {
+      const asked = this.#core.readIndex(token);
+      if (asked.kind === "dropped") this.#reads.dropped(token, this.#leader);
+    }
+    return internal.length + messages.length + proposed;
+  }
+
+  /** Hands out what the core has ready: messages at once, the rest behind its write. */
+  collect(): void {
+    while (this.#core.hasReady()) {
+      const ready = this.#core.ready();
+      for (const event of ready.events) this.#heard(event);
+      this.#route(ready.send);
+      for (const { token, index } of ready.reads) this.#reads.confirmed(token, index);
+      const { persist, thenSend, thenApply } = ready;
+      const snapshot = persist?.snapshot ?? null;
+      if (persist !== null || thenSend.length > 0 || thenApply.length > 0)
+        this.#pipeline.push({
+          group: this,
+          write: persist === null ? null : writeOf(this.id, persist),
+          receipt: persist?.receipt ?? null,
+          thenSend,
+          thenApply,
+          restore: snapshot === null ? null : this.#stagedFor(snapshot),
+        });
+    }
+    this.#reads.applied(this.#applier.applied);
+    this.#disposeStaged();
+  }
+
+  /** What the next transaction is to carry, in order; stops at a snapshot until the state machine has it. */
+  takeWrites(): readonly WriteItem[] {
+    const blocked = this.#pipeline.findIndex((item) => item.restore !== null);
+    const taken = blocked < 0 ? this.#pipeline : this.#pipeline.slice(0, blocked);
+    this.#pipeline = blocked < 0 ? [] : this.#pipeline.slice(blocked);
+    this.#writing += taken.length;
+    const restore = this.#pipeline[0]?.restore ?? null;
+    // Restore first, boundary after: a crash in between leaves a state machine ahead of an intact log, which only
+    // skips what it has; the other way round it would leave a hole that nothing fills (README, "Snapshots").
+    if (restore !== null && !restore.begun && this.#writing === 0) {
+      restore.begun = true;
+      this.#applier.restore(restore.meta, restore.snapshot);
+    }
+    return taken;
+  }
+
+  written(item: WriteItem): void {
+    this.#writing--;
+    const commit = item.write?.hardState?.commit;
+    if (item.write?.compactTo !== undefined) this.#compacted(item.write.compactTo);
+    this.#route(item.thenSend);
+    if (item.receipt !== null) this.#core.persisted(item.receipt);
+    for (const entry of item.thenApply) this.#proposals.committed(entry);
+    this.#applier.entries(item.thenApply);
+    if (commit !== undefined) this.#notices.tell({ kind: "commit", index: commit });
+    if (this.#pipeline.length > 0 || this.#core.hasReady()) this.#link.wake(this.id);
+  }
+
+  /** Ends the group's part on this node; what waits is told. */
+  async stop(why: string): Promise<void> {
+    if (this.#failure !== null) return;
+    this.#failure = why;
+    this.#inbox = [];
+    this.#internal = [];
+    const staged = [...this.#staged.map(({ snapshot }) => snapshot)];
+    for (const { restore } of this.#pipeline) if (restore?.begun === false) staged.push(restore.snapshot);
+    this.#pipeline = [];
+    this.#staged = [];
+    this.#proposals.stop(why);
+    this.#reads.stop(why);
+    this.#notices.tell({ kind: "stopped", why });
+    for (const snapshot of staged) await snapshot[Symbol.asyncDispose]();
+    await this.#source.stop();
+    await this.#applier.stop();
+  }
+
+  // ---------------------------------------------------------------------------------------------- inside
+
+  #later(event: Internal): void {
+    if (this.#failure !== null) return;
+    this.#internal.push(event);
+    this.#link.wake(this.id);
+  }
+
+  #act(action: () => void): void {
+    if (this.#failure !== null) return;
+    this.#link.guard(this.id, action);
+    this.#link.wake(this.id);
+  }
+
+  #patience(options: WaitOptions): Patience {
+    return new Patience(options, { tick: this.#link.tick, tickMs: this.#link.limits.tickMs });
+  }
+
+  #propose(proposed: Proposed, options: WaitOptions): Promise<ProposalOutcome> {
+    if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
+    const outcome = this.#proposals.add(proposed, this.#patience(options));
+    this.#link.wake(this.id);
+    return outcome;
+  }
+
+  #proposeWaiting(): number {
+    let count = 0;
+    while (this.#proposals.waiting > 0 && count < this.#link.limits.turnInputsMax) {
+      if (!this.#core.isLeader) {
+        this.#proposals.refuseWaiting({ kind: "notLeader", leader: this.#leader });
+        break;
+      }
+      const room = this.#link.limits.unappliedBytesMax - this.#unappliedBytes;
+      if (this.#unappliedBytes > 0 && room <= 0) break;
+      const batch = this.#proposals.next(Math.max(room, 1));
+      const first = batch[0]?.proposed;
+      invariant(first !== undefined, "what waits is in a batch");
+      const bytes = batch.reduce((sum, { proposed }) => sum + proposed.data.length, 0);
+      if (this.#unappliedBytes > 0 && bytes > room) break;
+      const answer =
+        first.kind === "membership"
+          ? this.#core.proposeConfChange(first.change)
+          : this.#core.propose(batch.map(({ proposed }) => proposed.data));
+      count += batch.length;
+      if (answer.kind !== "accepted") {
+        this.#proposals.refused(batch, { kind: "dropped", why: "refusedByCore" });
+        continue;
+      }
+      this.#proposals.entered(batch, answer.first, answer.term);
+      this.#unappliedBytes += bytes;
+    }
+    return count;
+  }
+
+  #note(event: Internal): void {
+    switch (event.kind) {
+      case "applied":
+        return this.#applied(event);
+      case "restored":
+        this.#noted = event.meta.index;
+        this.#history.restart(event.meta.index, event.meta.conf);
+        this.#notices.tell({ kind: "membership", conf: event.meta.conf, index: event.meta.index });
+        this.#proposals.skippedTo(event.meta.index);
+        for (const item of this.#pipeline) if (item.restore?.meta === event.meta) item.restore = null;
+        this.#link.event({ kind: "snapshotRestored", group: this.id, index: event.meta.index });
+        this.#notices.tell({ kind: "applied", index: this.#applier.applied });
+        return;
+      case "applyFailed":
+        throw new Error(`the state machine failed: ${event.error.message}`, { cause: event.error });
+      case "snapshotSent":
+        this.#source.release(event.index, this.#link.tick);
+        this.#core.reportSnapshot(event.to, event.ok);
+        return;
+      case "compact":
+        // A snapshot that is about to replace the log lies above whatever was to be cut off.
+        if (this.#pipeline.some((item) => item.restore !== null)) return this.#compactor.done();
+        this.#pipeline.push({
+          group: this,
+          write: { group: this.id, compactTo: event.to },
+          receipt: null,
+          thenSend: [],
+          thenApply: [],
+          restore: null,
+        });
+    }
+  }
+
+  #applied({ entries, results, durationMs }: Extract<ApplyDone, { kind: "applied" }>): void {
+    const last = entries.at(-1);
+    invariant(last !== undefined, "an apply call has entries");
+    entries.forEach((entry, at) => {
+      if (entry.kind !== "normal") this.#applyMembership(entry);
+      if (entry.term === this.#term)
+        this.#unappliedBytes = Math.max(0, this.#unappliedBytes - entry.data.length);
+      this.#proposals.applied(entry, results[at]);
+    });
+    this.#noted = last.index;
+    this.#core.applied(last.index);
+    this.#link.event({
+      kind: "applied",
+      group: this.id,
+      index: last.index,
+      entries: entries.length,
+      durationMs,
+      lagEntries: this.#applier.lagEntries,
+      lagBytes: this.#applier.lagBytes,
+    });
+    this.#notices.tell({ kind: "applied", index: last.index });
+    const kept = this.#source.heldIndex;
+    this.#compactor.consider(kept === null ? last.index : LogIndex(Math.min(kept, last.index)));
+  }
+
+  /** Takes effect when applied. One that does not fit any more changes nothing, on every member alike. */
+  #applyMembership(entry: Entry): void {
+    const applied = this.#history.apply(entry);
+    if (applied === null) return;
+    this.#core.applyConfChange(applied.change);
+    this.#notices.tell({ kind: "membership", conf: applied.conf, index: entry.index });
+  }
+
+  #heard(event: CoreEvent): void {
+    this.#link.event({ kind: "core", group: this.id, event });
+    if (event.kind === "roleChanged") {
+      const led = this.#role === "leader";
+      this.#role = event.role;
+      this.#term = event.term;
+      this.#unappliedBytes = 0;
+      if (event.role === "leader") this.#proposals.leadershipWon();
+      else if (led)
+        this.#proposals.leadershipLost(this.#leader, this.#link.tick + this.#link.limits.settleTicks);
+      this.#notices.tell({ kind: "role", role: event.role, term: event.term });
+    } else if (event.kind === "leaderChanged") {
+      this.#leader = event.leader === NOBODY ? null : event.leader;
+      this.#notices.tell({ kind: "leader", leader: this.#leader, term: event.term });
+    } else if (event.kind === "readDropped") this.#reads.dropped(event.token, this.#leader);
+  }
+
+  #route(messages: readonly Message[]): void {
+    for (const message of messages) {
+      if (message.kind !== "snapshot") this.#link.send({ group: this.id, message });
+      else this.#sendSnapshot(message);
+    }
+  }
+
+  #sendSnapshot(message: Extract<Message, { kind: "snapshot" }>): void {
+    const { to, meta } = message;
+    const captured = this.#source.acquire(meta.index);
+    const report = (ok: boolean): void =>
+      this.#later({ kind: "snapshotSent", to, index: meta.index, ok: ok && captured !== null });
+    if (captured === null) return report(false);
+    this.#link.sendSnapshot({ group: this.id, message }, captured).then(report, () => report(false));
+  }
+
+  #stagedFor(meta: SnapshotMeta): WriteItem["restore"] {
+    const at = this.#staged.findIndex(({ message }) => message.meta.index === meta.index);
+    const [found] = at < 0 ? [] : this.#staged.splice(at, 1);
+    invariant(found !== undefined, () => `the bytes of the snapshot at ${meta.index} are here`);
+    return { meta, snapshot: found.snapshot, begun: false };
+  }
+
+  /** Snapshots whose message the core has seen and did not want. */
+  #disposeStaged(): void {
+    if (this.#staged.length === 0) return;
+    const waiting = this.#staged.filter(({ message }) => this.#inbox.includes(message));
+    const unwanted = this.#staged.filter((staged) => !waiting.includes(staged));
+    this.#staged = waiting;
+    for (const { snapshot } of unwanted) this.#link.discard(snapshot, this.id);
+  }
+
+  /** The boundary at an applied index; null while this loop has not taken note of that index. */
+  #metaAt(index: LogIndex): SnapshotMeta | null {
+    if (index > this.#noted) return null;
+    const term = this.#log.term(index);
+    return typeof term === "number" ? { index, term, conf: this.#history.at(index) } : null;
+  }
+
+  #compactTo(index: LogIndex): void {
+    const to = this.#metaAt(index);
+    if (to !== null) this.#later({ kind: "compact", to });
+  }
+
+  #compacted(to: SnapshotMeta): void {
+    this.#history.forgetBefore(to.index);
+    this.#compactor.done();
+    this.#link.event({ kind: "compacted", group: this.id, to: to.index, keptBytes: this.#log.bytes() });
+  }
+}
+
+function writeOf(group: GroupId, { snapshot, entries, hardState }: Persist): GroupWrite | null {
+  if (snapshot === null && entries.length === 0 && hardState === null) return null;
+  return {
+    group,
+    ...(snapshot !== null && { snapshot }),
+    ...(entries.length > 0 && { entries }),
+    ...(hardState !== null && { hardState }),
+  };
+}

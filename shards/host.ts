@@ -1,0 +1,292 @@
+/**
+ * All groups of a node on one thread. A turn, in this order: the tick that is due (one, however long the thread was
+ * held up), what groups finished meanwhile, messages, proposals; then what the cores say may leave; then one
+ * transaction for all groups. What had to wait for the disk leaves when that is written. While it is being written
+ * inputs pile up for the next one: that is the group commit.
+ */
+import { GroupLoop } from "./group.ts";
+import type { WriteItem } from "./group.ts";
+import type { HostLink } from "./host-link.ts";
+import { hostLimits } from "./limits.ts";
+import { Mailroom } from "./mailroom.ts";
+import { LogError } from "./ports.ts";
+import type { GroupId, GroupWrite, ShardEvent } from "./ports.ts";
+import type { Group, Host, HostLimits, HostOptions, HostParts, OpenGroup } from "./surface.ts";
+import { sizeOf } from "./log/record.ts";
+
+/** Puts a host together and starts its ticks. It owns none of its parts: whoever made them closes them afterwards. */
+export function openHost(options: HostOptions, parts: HostParts): Host {
+  return new NodeHost(options, parts);
+}
+
+class NodeHost implements Host {
+  readonly #parts: HostParts;
+  readonly #limits: HostLimits;
+  readonly #groups = new Map<GroupId, GroupLoop>();
+  readonly #mailroom: Mailroom;
+  readonly #link: HostLink;
+  readonly #stopTicks: () => void;
+  #awake = new Set<GroupLoop>();
+  #turnAsked = false;
+  #tickDue = false;
+  #tick = 0;
+  #lastTickMs: number;
+  /** The transaction under way; resolves when its items were taken note of. */
+  #writing: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: HostOptions, parts: HostParts) {
+    this.#parts = parts;
+    const limits = (this.#limits = hostLimits(options.limits));
+    const host = this.#hooks();
+    this.#link = {
+      node: options.identity.node,
+      limits,
+      random: parts.random,
+      get tick() {
+        return host.tick();
+      },
+      nowMs: () => parts.clock.nowMs(),
+      wake: host.wake,
+      guard: host.guard,
+      send: (message) => this.#mailroom.post(message),
+      sendSnapshot: async (message, snapshot) =>
+        await parts.transport.sendSnapshot(message.message.to, message, snapshot),
+      discard: host.discard,
+      event: (event) => parts.events.event(event),
+    };
+    this.#mailroom = new Mailroom(options.identity, {
+      transport: parts.transport,
+      events: parts.events,
+      group: (id) => this.#groups.get(id),
+      groups: () => this.#groups.values(),
+      guard: host.guard,
+      discard: host.discard,
+    });
+    this.#lastTickMs = parts.clock.nowMs();
+    this.#stopTicks = parts.clock.every(limits.tickMs, () => {
+      this.#tickDue = true;
+      this.#askForTurn();
+    });
+  }
+
+  // -------------------------------------------------------------------------------------------------- groups
+
+  async openGroup({ group, applyOp, bootstrap }: OpenGroup): Promise<Group> {
+    if (this.#closed) throw new Error("the host is closed");
+    if (this.#groups.has(group))
+      throw new LogError("LOG_EXISTS", `group ${group} is open already`, { group });
+    const { log } = this.#parts;
+    if (bootstrap !== null && !log.groups().includes(group)) {
+      await this.#idleLog();
+      await log.create(group, bootstrap);
+    }
+    const groupLog = log.open(group);
+    const [applied, durable] = [await applyOp.appliedIndex(), await applyOp.durableIndex()];
+    const boundary = groupLog.boundary().index;
+    if (applied < boundary)
+      throw new LogError(
+        "LOG_CORRUPT",
+        `the log of group ${group} begins after ${boundary}, but its state machine has applied only ${applied}; ` +
+          `remove this node and let it join again`,
+        { group, index: boundary },
+      );
+    const loop = new GroupLoop(group, { log: groupLog, applyOp, applied, durable, link: this.#link });
+    this.#groups.set(group, loop);
+    this.#event({ kind: "groupOpened", group, applied, last: groupLog.lastIndex() });
+    this.#wake(loop);
+    return loop;
+  }
+
+  async closeGroup(group: GroupId): Promise<void> {
+    const loop = this.#groups.get(group);
+    if (loop === undefined) return;
+    this.#groups.delete(group);
+    this.#awake.delete(loop);
+    await loop.stop("the group was closed");
+    // Its items of the running transaction come to rest before anybody opens it again.
+    await this.#idleLog();
+    this.#event({ kind: "groupClosed", group });
+  }
+
+  async destroyGroup(group: GroupId): Promise<void> {
+    await this.closeGroup(group);
+    await this.#idleLog();
+    await this.#parts.log.destroy(group);
+  }
+
+  async restartGroup(open: OpenGroup): Promise<Group> {
+    await this.closeGroup(open.group);
+    return await this.openGroup(open);
+  }
+
+  group(group: GroupId): Group | undefined {
+    return this.#groups.get(group);
+  }
+
+  groups(): readonly Group[] {
+    return [...this.#groups.values()].sort((a, b) => a.id - b.id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#stopTicks();
+    this.#mailroom.close();
+    for (const group of [...this.#groups.keys()]) await this.closeGroup(group);
+  }
+
+  // --------------------------------------------------------------------------------------------------- turns
+
+  #hooks(): Pick<HostLink, "wake" | "guard" | "discard"> & { readonly tick: () => number } {
+    return {
+      tick: () => this.#tick,
+      wake: (group) => this.#withGroup(group, (loop) => this.#wake(loop)),
+      guard: (group, action) => this.#withGroup(group, (loop) => this.#guard(loop, action)),
+      discard: (snapshot, group) => {
+        snapshot[Symbol.asyncDispose]().then(undefined, (error: unknown) =>
+          this.#event({ kind: "snapshotFailed", group, error: asError(error) }),
+        );
+      },
+    };
+  }
+
+  #withGroup(id: GroupId, action: (group: GroupLoop) => void): void {
+    const group = this.#groups.get(id);
+    if (group !== undefined) action(group);
+  }
+
+  #wake(group: GroupLoop): void {
+    if (group.stopped) return;
+    this.#awake.add(group);
+    this.#askForTurn();
+  }
+
+  #askForTurn(): void {
+    if (this.#turnAsked || this.#closed) return;
+    this.#turnAsked = true;
+    this.#parts.scheduler.soon(() => {
+      this.#turnAsked = false;
+      this.#turn();
+    });
+  }
+
+  #turn(): void {
+    if (this.#closed) return;
+    const startedMs = this.#parts.clock.nowMs();
+    const lateMs = this.#tickDue ? this.#tickAll(startedMs) : 0;
+    const groups = this.#takeAwake();
+    let inputs = 0;
+    for (const group of groups) this.#guard(group, () => (inputs += group.drain()));
+    for (const group of groups) this.#guard(group, () => group.collect());
+    this.#mailroom.flush();
+    this.#startWrite(groups);
+    let queued = 0;
+    for (const group of groups) queued += group.queued;
+    const durationMs = this.#parts.clock.nowMs() - startedMs;
+    this.#event({ kind: "turn", durationMs, lateMs, inputs, groups: groups.length, queued });
+  }
+
+  /** One tick, also after a stall: what arrived meanwhile is stepped before the next, or a stall would look like silence. */
+  #tickAll(nowMs: number): number {
+    this.#tickDue = false;
+    this.#tick++;
+    const lateMs = Math.max(0, nowMs - this.#lastTickMs - this.#limits.tickMs);
+    this.#lastTickMs = nowMs;
+    for (const group of this.#groups.values()) if (!group.stopped) this.#guard(group, () => group.tick());
+    return lateMs;
+  }
+
+  #takeAwake(): readonly GroupLoop[] {
+    const groups = [...this.#awake];
+    this.#awake = new Set();
+    return groups;
+  }
+
+  // -------------------------------------------------------------------------------------------------- writing
+
+  /** One transaction for all groups that have something; the others' turn comes when it is done. */
+  #startWrite(groups: readonly GroupLoop[]): void {
+    if (this.#writing !== null) {
+      for (const group of groups) if (!group.stopped) this.#awake.add(group);
+      return;
+    }
+    const items: WriteItem[] = [];
+    for (const group of groups) this.#guard(group, () => items.push(...group.takeWrites()));
+    if (items.length === 0) return;
+    const writes = items.map((item) => item.write).filter((write) => write !== null);
+    if (writes.length === 0) return this.#finishWrite(items);
+    const startedMs = this.#parts.clock.nowMs();
+    this.#writing = this.#parts.log.write(writes).then(
+      () => {
+        this.#writing = null;
+        this.#event(written(writes, this.#parts.clock.nowMs() - startedMs));
+        this.#finishWrite(items);
+      },
+      (error: unknown) => {
+        this.#writing = null;
+        this.#logFailed(asError(error));
+      },
+    );
+  }
+
+  /** What waited for the disk may leave now, in the order it was handed out. */
+  #finishWrite(items: readonly WriteItem[]): void {
+    const groups = new Set<GroupLoop>();
+    for (const item of items) {
+      if (item.group.stopped) continue;
+      groups.add(item.group);
+      this.#guard(item.group, () => item.group.written(item));
+    }
+    for (const group of groups) this.#guard(group, () => group.collect());
+    this.#mailroom.flush();
+    if (this.#awake.size > 0) this.#askForTurn();
+  }
+
+  /** The log is one file: nobody knows what of it is on disk now, so no group may promise anything any more. */
+  #logFailed(error: Error): void {
+    for (const group of this.#groups.values()) if (!group.stopped) this.#stop(group, error);
+  }
+
+  async #idleLog(): Promise<void> {
+    while (this.#writing !== null) await this.#writing;
+  }
+
+  // -------------------------------------------------------------------------------------------------- failures
+
+  /** A group that throws is stopped, and only that one. */
+  #guard(group: GroupLoop, action: () => void): void {
+    if (group.stopped) return;
+    try {
+      action();
+    } catch (error) {
+      this.#stop(group, asError(error));
+    }
+  }
+
+  #stop(group: GroupLoop, error: Error): void {
+    this.#awake.delete(group);
+    this.#event({ kind: "groupStopped", group: group.id, why: error.message, error });
+    group.stop(error.message).catch((failure: unknown) => {
+      this.#event({ kind: "snapshotFailed", group: group.id, error: asError(failure) });
+    });
+  }
+
+  #event(event: ShardEvent): void {
+    this.#parts.events.event(event);
+  }
+}
+
+function written(writes: readonly GroupWrite[], durationMs: number): ShardEvent {
+  let entries = 0;
+  let bytes = 0;
+  for (const write of writes) {
+    entries += write.entries?.length ?? 0;
+    for (const entry of write.entries ?? []) bytes += sizeOf(entry);
+  }
+  const groups = new Set(writes.map((write) => write.group)).size;
+  return { kind: "logWritten", durationMs, groups, entries, bytes };
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,103 @@
+import type { GroupLoop } from "./group.ts";
+import type { HostLink } from "./host-link.ts";
+import type {
+  EventSink,
+  GroupId,
+  GroupMessage,
+  NodeId,
+  PeerEnvelope,
+  ShardEvent,
+  Transport,
+} from "./ports.ts";
+import type { HostIdentity } from "./surface.ts";
+
+type Refusal = Extract<ShardEvent, { kind: "messageRefused" }>["why"];
+
+export interface MailroomParts {
+  readonly transport: Transport;
+  readonly events: EventSink;
+  readonly group: (id: GroupId) => GroupLoop | undefined;
+  readonly groups: () => Iterable<GroupLoop>;
+  readonly guard: HostLink["guard"];
+  readonly discard: HostLink["discard"];
+}
+
+/** Where messages of all groups leave together, per peer and turn, and arrive with their envelope checked. */
+export class Mailroom {
+  readonly #identity: HostIdentity;
+  readonly #parts: MailroomParts;
+  readonly #outgoing = new Map<NodeId, GroupMessage[]>();
+  #closed = false;
+
+  constructor(identity: HostIdentity, parts: MailroomParts) {
+    this.#identity = identity;
+    this.#parts = parts;
+    parts.transport.start({
+      messages: (envelope, messages) => {
+        const why = this.#whyRefused(envelope);
+        for (const message of messages)
+          this.#deliver(envelope, message, why, (group) => group.receive(message.message));
+      },
+      snapshot: (envelope, announced, staged) => {
+        const { message } = announced;
+        const why = message.kind === "snapshot" ? this.#whyRefused(envelope) : "sender";
+        const taken = this.#deliver(envelope, announced, why, (group) =>
+          message.kind === "snapshot" ? group.receiveSnapshot(message, staged) : false,
+        );
+        if (!taken) parts.discard(staged, announced.group);
+      },
+      peer: (node, state) => {
+        if (this.#closed) return;
+        for (const group of parts.groups()) parts.guard(group.id, () => group.peerChanged(node, state));
+      },
+    });
+  }
+
+  post(message: GroupMessage): void {
+    const { to } = message.message;
+    const waiting = this.#outgoing.get(to);
+    if (waiting === undefined) this.#outgoing.set(to, [message]);
+    else waiting.push(message);
+  }
+
+  flush(): void {
+    if (this.#outgoing.size === 0) return;
+    for (const [to, messages] of this.#outgoing) this.#parts.transport.send(to, messages);
+    this.#outgoing.clear();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#outgoing.clear();
+  }
+
+  #whyRefused(envelope: PeerEnvelope): Refusal | null {
+    if (envelope.cluster !== this.#identity.cluster) return "cluster";
+    if (envelope.receiver !== this.#identity.node) return "receiver";
+    const { receiverIncarnation } = envelope;
+    if (receiverIncarnation !== null && receiverIncarnation !== this.#identity.incarnation)
+      return "incarnation";
+    return null;
+  }
+
+  #deliver(
+    envelope: PeerEnvelope,
+    { group, message }: GroupMessage,
+    refused: Refusal | null,
+    take: (group: GroupLoop) => boolean,
+  ): boolean {
+    if (this.#closed) return false;
+    const loop = this.#parts.group(group);
+    const why: Refusal | null =
+      refused ??
+      (message.from !== envelope.sender || message.to !== envelope.receiver
+        ? "sender"
+        : loop === undefined || loop.stopped
+          ? "group"
+          : take(loop)
+            ? null
+            : "overloaded");
+    if (why !== null) this.#parts.events.event({ kind: "messageRefused", from: envelope.sender, group, why });
+    return why === null;
+  }
+}

@@ -1,0 +1,49 @@
+import type { Applier } from "./applier.ts";
+import type { GroupId, GroupLog, NodeId } from "./ports.ts";
+import type { Status } from "./raft/status.ts";
+import { NOBODY } from "./raft/types.ts";
+import type { LogIndex } from "./raft/types.ts";
+import type { GroupStatus } from "./surface.ts";
+
+export interface StatusParts {
+  readonly group: GroupId;
+  readonly node: NodeId;
+  readonly failure: string | null;
+  readonly core: Status;
+  readonly log: GroupLog;
+  readonly applier: Pick<Applier, "applied" | "lagBytes">;
+  readonly durable: LogIndex;
+  readonly proposals: number;
+}
+
+/** A stopped group's log may be beyond reading: the core's last word stands in for it. */
+export function describeGroup(parts: StatusParts): GroupStatus {
+  const { core, log, applier, failure } = parts;
+  return {
+    group: parts.group,
+    node: parts.node,
+    state: failure === null ? "running" : "stopped",
+    failure,
+    role: core.role,
+    learner: core.conf.learners.includes(parts.node),
+    term: core.term,
+    leader: core.leader === NOBODY ? null : core.leader,
+    commit: core.commit,
+    applied: applier.applied,
+    durable: parts.durable,
+    firstIndex: core.firstIndex,
+    lastIndex: core.lastIndex,
+    logBytes: log.bytes(),
+    applyLagEntries: Math.max(0, core.commit - applier.applied),
+    applyLagBytes: applier.lagBytes,
+    proposalsWaiting: parts.proposals,
+    conf: core.conf,
+    peers: core.progress.map(({ id, match, state, learner, recentlyActive }) => ({
+      node: id,
+      match,
+      state,
+      learner,
+      recentlyActive,
+    })),
+  };
+}

@@ -64,24 +64,24 @@ export function leaveJoint(conf: ConfState): ChangeResult {
  * that is not joint carries nothing of one.
  */
 export function checkConfState(conf: ConfState): void {
+  const why = whyBroken(conf);
+  invariant(why === null, () => `a configuration is in order: ${why}`);
+}
+
+/** What is wrong with a configuration, from wherever it comes; null when nothing is. */
+export function whyBroken(conf: ConfState): string | null {
   for (const list of [conf.voters, conf.votersOutgoing, conf.learners, conf.learnersNext])
     for (let i = 1; i < list.length; i++)
-      invariant((list[i - 1] as NodeId) < (list[i] as NodeId), () => `a member list is sorted, not ${list}`);
+      if ((list[i - 1] as NodeId) >= (list[i] as NodeId)) return `${list.join()} is not sorted`;
   for (const id of conf.learners)
-    invariant(
-      !conf.voters.includes(id) && !conf.votersOutgoing.includes(id),
-      () => `learner ${id} is not a voter too`,
-    );
+    if (conf.voters.includes(id) || conf.votersOutgoing.includes(id)) return `learner ${id} is a voter too`;
   for (const id of conf.learnersNext)
-    invariant(
-      conf.votersOutgoing.includes(id) && !conf.learners.includes(id),
-      () => `${id}, a learner to be, still votes in the outgoing half`,
-    );
-  if (!isJoint(conf))
-    invariant(
-      conf.learnersNext.length === 0 && !conf.autoLeave,
-      () => `only a joint configuration waits for learners (${conf.learnersNext}) or leaves by itself`,
-    );
+    if (!conf.votersOutgoing.includes(id) || conf.voters.includes(id) || conf.learners.includes(id))
+      return `${id}, a learner to be, does not vote in the outgoing half alone`;
+  if (isJoint(conf)) return conf.voters.length > 0 ? null : "one half of a joint configuration is empty";
+  return conf.learnersNext.length === 0 && !conf.autoLeave
+    ? null
+    : "it is not joint, but waits for learners or leaves by itself";
 }
 
 /** Everybody the configuration names, sorted, each once. */

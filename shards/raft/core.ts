@@ -68,6 +68,7 @@ export class RaftCore {
     core.vote = hardState.vote;
     restoreConfiguration(core, boundary, conf);
     becomeFollower(core, hardState.term, NOBODY);
+    if (settings.readMode === "lease" && hardState.term > 0) core.quietTicks = settings.electionTicks;
     this.#nonce = settings.random(2 ** 31);
     this.#work = new Work(core);
   }
@@ -80,6 +81,7 @@ export class RaftCore {
       return;
     }
     core.electionElapsed++;
+    if (core.quietTicks > 0) core.quietTicks--;
     if (tickEvidence(core)) return;
     if (core.electionElapsed < core.electionTimeout || !core.isPromotable()) return;
     core.electionElapsed = 0;
@@ -174,9 +176,16 @@ export class RaftCore {
     drawElectionTimeout(this.#core);
   }
 
-  /** Stands for election now, with a pre-vote first when that is on. */
+  /**
+   * Stands for election now, with a pre-vote first when that is on. Under lease reads not while a leader is alive: its
+   * lease counts on this member's silence.
+   */
   campaign(): void {
-    standForElection(this.#core, false);
+    const core = this.#core;
+    const { electionTicks, readMode } = core.settings;
+    if (readMode === "lease" && core.leader !== NOBODY && core.electionElapsed < electionTicks)
+      core.out.event({ kind: "campaignRefused", why: `leader ${core.leader} may hold a lease` });
+    else standForElection(core, false);
   }
 
   hasReady(): boolean {

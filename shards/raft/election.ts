@@ -1,7 +1,7 @@
 /** Standing for election, and answering those who do (Raft §5.2, §5.4.1; pre-vote: §9.6 of the dissertation). */
 import { after, lower, nextTerm } from "./index-math.ts";
 import { appendOwn, broadcastAppend } from "./replication.ts";
-import { becomeCandidate, becomeFollower, becomePreCandidate, takeOffice } from "./roles.ts";
+import { becomeCandidate, becomeFollower, becomePreCandidate, castVote, takeOffice } from "./roles.ts";
 import { invariant } from "./invariant.ts";
 import { isConfChange } from "./conf-change.ts";
 import { NOBODY, type LogIndex } from "./types.ts";
@@ -74,7 +74,10 @@ function campaign(core: CoreState, round: "preVote" | "vote", transfer: boolean)
  * leader that both sides hold (adr/0004).
  */
 export function isShielded(core: CoreState, request: VoteRequest): boolean {
-  if (request.transfer || !core.settings.checkQuorum || core.leader === NOBODY) return false;
+  if (request.transfer || !core.settings.checkQuorum) return false;
+  // Before it stopped, this member may have been part of a quorum that a leader's lease still counts on.
+  if (core.quietTicks > 0) return true;
+  if (core.leader === NOBODY) return false;
   if (core.electionElapsed >= core.settings.electionTicks) return false;
   const bothKnowItDead =
     core.settings.deathEvidence &&
@@ -98,7 +101,7 @@ export function answerVoteRequest(core: CoreState, request: VoteRequest): void {
     core.out.whenDurable({ ...answer, term: request.term, granted: true });
     if (isPreVote) return;
     core.electionElapsed = 0;
-    core.vote = request.from;
+    castVote(core, request.from);
     return;
   }
   core.out.whenDurable({ ...answer, term: core.term, granted: false });

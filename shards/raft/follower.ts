@@ -1,5 +1,5 @@
 /** A follower's side of the log: what the leader sends (Raft §5.3, §7). */
-import { checkConfState, EMPTY_CONF, isJoint } from "./changer.ts";
+import { checkConfState, EMPTY_CONF, whyBroken } from "./changer.ts";
 import { invariant } from "./invariant.ts";
 import { lower, plus } from "./index-math.ts";
 import type { CoreState } from "./state.ts";
@@ -12,7 +12,10 @@ type Snapshot = Extract<Message, { kind: "snapshot" }>;
 
 /** Why a message from a leader cannot come from a correct one; null when it can. Checked before it changes anything. */
 export function whyImpossible(core: CoreState, message: Append | Heartbeat | Snapshot): string | null {
-  if (message.kind === "snapshot") return null;
+  if (message.kind === "snapshot") {
+    const { conf, term } = message.meta;
+    return term > message.term ? `a snapshot of term ${term} in term ${message.term}` : whyBroken(conf);
+  }
   const last = core.log.lastIndex();
   if (message.kind === "heartbeat")
     return message.commit <= last
@@ -107,7 +110,6 @@ function install(core: CoreState, { meta }: Snapshot): void {
 /** The configuration of a snapshot or of a stored log; nothing is known about its members' logs yet. */
 export function adopt(core: CoreState, conf: ConfState): void {
   checkConfState(conf);
-  invariant(!isJoint(conf) || conf.voters.length > 0, "a joint configuration has voters in both halves");
   const last = core.log.lastIndex();
   core.tracker.reconfigure(EMPTY_CONF, last);
   core.tracker.reconfigure(conf, last);

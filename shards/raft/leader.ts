@@ -16,6 +16,7 @@ type Refusal = Extract<Message, { kind: "appendRejected" }>;
 
 /** Returns why the message was dropped, or null. */
 export function stepLeader(core: CoreState, message: Message): string | null {
+  if (message.kind === "propose" && message.entries.length === 0) return "a proposal has an entry";
   if (message.kind === "propose") return proposeAsLeader(core, message.entries).dropped;
   const peer = core.tracker.get(message.from);
   if (peer === undefined) return `${message.from} is no member`;

@@ -28,7 +28,10 @@ export interface CoreOptions {
   readonly maxApplyBytes?: number;
   /** Reads waiting for their index at once. Default 4,096. */
   readonly maxPendingReads?: number;
-  /** `lease` answers reads without a round trip; trusts clocks not to drift apart. Default `safe`. */
+  /**
+   * `lease` answers reads without a round trip; trusts clocks not to drift apart, and all members to have the same
+   * electionTicks, of the same length. Default `safe`.
+   */
   readonly readMode?: "safe" | "lease";
   /** A refused connection counts as evidence that a leader is dead (adr/0004). Default false. */
   readonly deathEvidence?: boolean;

@@ -6,7 +6,7 @@
  *
  * Always: that order, and nothing at or below `committed` is ever truncated (Raft §5.3, §5.4).
  */
-import { after, before, higher, lower, NO_TERM, plus, ZERO } from "./index-math.ts";
+import { after, before, higher, lower, NO_TERM, plus } from "./index-math.ts";
 import { invariant } from "./invariant.ts";
 import { ApplyWindow } from "./apply-window.ts";
 import { LogTail } from "./log-tail.ts";
@@ -125,15 +125,20 @@ export class RaftLog {
 
   /**
    * The last index at or below `index` whose term is not above `term`: a log that holds `term` there cannot agree
-   * with ours any later. Skips a whole term per round trip (Raft §5.3, end).
+   * with ours any later. Skips a whole term per round trip (Raft §5.3, end). Terms only grow along a log, so it is
+   * searched by halves. Term 0: nothing of the log that is left qualifies.
    */
   lastNotAfter(index: LogIndex, term: Term): { readonly index: LogIndex; readonly term: Term } {
-    for (let at = index; at > 0; at = before(at)) {
-      const own = this.term(at);
-      if (typeof own !== "number") return { index: at, term: NO_TERM };
-      if (own <= term) return { index: at, term: own };
+    let low = before(this.firstIndex());
+    if (index < low) return { index, term: NO_TERM };
+    if (this.knownTerm(low) > term) return { index: before(low), term: NO_TERM };
+    let high = index;
+    while (low < high) {
+      const middle = (high - ((high - low) >> 1)) as LogIndex;
+      if (this.knownTerm(middle) <= term) low = middle;
+      else high = before(middle);
     }
-    return { index: ZERO, term: NO_TERM };
+    return { index: low, term: this.knownTerm(low) };
   }
 
   commitTo(index: LogIndex): boolean {

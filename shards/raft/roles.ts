@@ -35,7 +35,7 @@ export function becomePreCandidate(core: CoreState): void {
 export function becomeCandidate(core: CoreState): void {
   invariant(core.role !== "leader", () => `a leader (term ${core.term}) does not stand for election`);
   beginReign(core, nextTerm(core.term));
-  core.vote = core.id;
+  castVote(core, core.id);
   setRole(core, "candidate");
   setLeader(core, NOBODY);
 }
@@ -52,6 +52,15 @@ export function takeOffice(core: CoreState): void {
   self.recentlyActive = true;
   // Entries of earlier terms may hold a change that is not applied yet: none may be proposed before that is sure.
   core.pendingConfIndex = core.log.lastIndex();
+}
+
+/** One vote per term (§5.2): it is given once, and taken back only by a later term (raft.md, never 1). */
+export function castVote(core: CoreState, candidate: NodeId): void {
+  invariant(
+    core.vote === NOBODY || core.vote === candidate,
+    () => `one vote in term ${core.term}: for ${core.vote}, not for ${candidate}`,
+  );
+  core.vote = candidate;
 }
 
 export function setLeader(core: CoreState, leader: NodeId): void {

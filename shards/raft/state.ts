@@ -35,6 +35,8 @@ export class CoreState {
   /** Ticks since this member heard from its leader or granted a vote; for a leader, since it checked its quorum. */
   electionElapsed = 0;
   heartbeatElapsed = 0;
+  /** Under lease reads, after a restart: ticks for which no vote is given but on the leader's wish. */
+  quietTicks = 0;
   /** Drawn anew for every reign. */
   electionTimeout: number;
 

@@ -123,6 +123,8 @@ function stepFollower(core: CoreState, message: Message): string | null {
   }
   switch (message.kind) {
     case "timeoutNow":
+      if (core.leader !== NOBODY && core.leader !== message.from)
+        return `${core.leader} leads, not ${message.from}`;
       standForElection(core, true);
       return null;
     case "propose":

@@ -88,11 +88,16 @@ export class Work {
     if (receipt.lastIndex > 0 && receipt.term === term) log.stableTo(receipt.lastIndex, receipt.lastTerm);
     if (receipt.snapshotIndex > 0) {
       log.snapshotInstalled(receipt.snapshotIndex);
-      this.applied(higher(receipt.snapshotIndex, log.applied));
+      noteApplied(this.#core, higher(receipt.snapshotIndex, log.applied));
     }
   }
 
   applied(index: LogIndex): void {
+    const handedOut = this.#core.log.window.applying;
+    invariant(
+      index <= handedOut,
+      () => `applied ${index} was handed out before; that went up to ${handedOut}`,
+    );
     noteApplied(this.#core, index);
   }
 

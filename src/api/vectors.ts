@@ -43,8 +43,8 @@ function notFinite(value: number, at: number, where: () => string): ApiError {
  * bits would show 0.10000000149011612.
  */
 export function shortest(value: number): number {
-  if (Number.isInteger(value)) return value;
   const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e9) return value;
   if (size >= 1e-4 && size < 1e6) {
     // One rounding to d decimals is far cheaper than printing; most stored numbers have few digits.
     for (let power = size >= 1 ? 1e2 : 1e4; power <= 1e12; power *= 10) {
@@ -52,7 +52,7 @@ export function shortest(value: number): number {
       if (Math.fround(rounded) === value) return rounded;
     }
   }
-  for (let digits = 6; digits < 9; digits++) {
+  for (let digits = 1; digits < 9; digits++) {
     const rounded = Number(value.toPrecision(digits));
     if (Math.fround(rounded) === value) return rounded;
   }

@@ -39,9 +39,9 @@ export const rawVector: Schema<RawVector> = schema(
 
 function vectorKind(value: Readonly<Record<string, unknown>>): string {
   if ("indices" in value) return "sparse vectors";
-  if (["text", "image", "object", "model"].some((key) => key in value))
-    return "inference: send the vector itself";
-  return "named vectors";
+  const lists = Object.values(value).some((part) => Array.isArray(part));
+  const inference = !lists && ["text", "image", "object", "model"].some((key) => key in value);
+  return inference ? "inference: send the vector itself" : "named vectors";
 }
 
 /** How an error names a vector: its place in the body and its point. */

@@ -215,13 +215,22 @@ export function object<F extends Fields>(fields: F): Schema<Shape<F>> {
 }
 
 function unknown(key: string, known: readonly string[], at: Place): ApiError {
-  const short = key.length > 60 ? `${key.slice(0, 60)}...` : key;
-  const nearest = known.length === 0 ? null : closest(key.slice(0, 60), known);
+  const shown = key.length > 60 ? `${key.slice(0, 60)}...` : key;
+  const meant = nearest(key.slice(0, 60), known);
   const hint =
-    nearest !== null && distance(key.slice(0, 60), nearest) <= Math.max(2, nearest.length / 2)
-      ? `, did you mean \`${nearest}\`?`
+    meant !== null
+      ? `, did you mean \`${meant}\`?`
       : known.length === 0
         ? ", none are known"
         : `, known are ${known.join(", ")}`;
-  return wrong(at, `has an unknown ${at === QUERY ? "parameter" : "field"} \`${short}\`${hint}`);
+  return wrong(at, `has an unknown ${at === QUERY ? "parameter" : "field"} \`${shown}\`${hint}`);
+}
+
+/** The known name that was probably meant: one with a part in common (`ef`, `hnsw_ef`), or a few letters off. */
+function nearest(key: string, known: readonly string[]): string | null {
+  if (known.length === 0) return null;
+  const related = known.find((name) => key.length > 1 && (name.includes(key) || key.includes(name)));
+  if (related !== undefined) return related;
+  const best = closest(key, known);
+  return distance(key, best) <= Math.max(2, best.length / 2) ? best : null;
 }

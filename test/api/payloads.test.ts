@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { limits } from "../../src/api/limits.ts";
+import { checkPayload } from "../../src/api/payloads.ts";
+import type { Payload } from "../../src/api/types.ts";
+
+const LIMITS = limits({ payloadBytes: 1_000, payloadDepth: 4 });
+const check = (json: string): void =>
+  checkPayload(JSON.parse(json) as Payload, LIMITS, "payloadBytes", () => "the payload of point 3");
+
+describe("a payload", () => {
+  test("passes with every kind of JSON value", () => {
+    expect(() => check('{"a":[1,2.5,-3e10,"x",null,true,{"b":{}}],"é":"\\ud83d\\ude00"}')).not.toThrow();
+  });
+
+  test("over its limit in bytes is TOO_LARGE and names the option", () => {
+    expect(() => check(JSON.stringify({ text: "x".repeat(2_000) }))).toThrow(
+      expect.objectContaining({
+        code: "TOO_LARGE",
+        message: expect.stringMatching(/the payload of point 3 has 20\d\d bytes, .*`limits\.payload_bytes`/),
+      }),
+    );
+  });
+
+  test("nested deeper than its limit is INVALID", () => {
+    expect(() => check('{"a":{"b":{"c":1}}}')).not.toThrow();
+    expect(() => check('{"a":{"b":{"c":[[]]}}}')).toThrow(/nested too deeply.*`limits\.payload_depth`/);
+  });
+
+  test("keys that change prototypes are refused, at any depth", () => {
+    expect(() => check('{"__proto__":{"admin":true}}')).toThrow(/`__proto__`/);
+    expect(() => check('{"a":[{"__proto__":1}]}')).toThrow(/`__proto__`/);
+    expect(() => check('{"constructor":{"prototype":{"x":1}}}')).toThrow(/`constructor`/);
+  });
+
+  test("a constructor that is a word is a word", () => {
+    expect(() => check('{"constructor":"Ferrari","prototype":{"x":1}}')).not.toThrow();
+  });
+
+  test("half of a surrogate pair is refused in keys and in strings", () => {
+    expect(() => check('{"a":"\\ud800"}')).toThrow(/surrogate/);
+    expect(() => check('{"\\udc00":1}')).toThrow(/surrogate/);
+  });
+});

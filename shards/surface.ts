@@ -108,7 +108,7 @@ export interface Group {
   readonly id: GroupId;
   /** `data` belongs to the log afterwards and is never written to again. Nothing is proposed unless this node leads. */
   propose(data: Uint8Array, options?: ProposeOptions): Promise<ProposalOutcome>;
-  /** Settles when the (last) configuration of the change was applied here. */
+  /** Settles when the change was applied here; a joint one is then left by itself, which a notice tells. */
   changeMembership(steps: readonly MembershipStep[], options?: WaitOptions): Promise<ProposalOutcome>;
   /**
    * Linearizable read (ReadIndex, §6.4 of the dissertation): `ready` once a quorum confirmed the leader and this

@@ -31,6 +31,8 @@ export class GatedLog implements LogStore {
   readonly inner = new MemoryLog();
   readonly batches: (readonly GroupWrite[])[] = [];
   failWith: Error | null = null;
+  /** Which transactions fail; all unless told otherwise. */
+  failWhen: (batch: readonly GroupWrite[]) => boolean = () => true;
   #gate: Promise<void> | null = null;
   #open: (() => void) | null = null;
 
@@ -55,7 +57,7 @@ export class GatedLog implements LogStore {
   async write(batch: readonly GroupWrite[]): Promise<void> {
     this.batches.push(batch);
     await this.#gate;
-    if (this.failWith !== null) throw this.failWith;
+    if (this.failWith !== null && this.failWhen(batch)) throw this.failWith;
     await this.inner.write(batch);
   }
   destroy(group: GroupId) {

@@ -24,10 +24,12 @@ export class Loopback {
   snapshotsFail = false;
 
   transport(from: NodeId): Transport {
+    return { start: (receiver) => void this.#receivers.set(from, receiver), ...this.transportOf(from) };
+  }
+
+  /** Speaks in the name of a node. */
+  transportOf(from: NodeId): Omit<Transport, "start"> {
     return {
-      start: (receiver) => {
-        this.#receivers.set(from, receiver);
-      },
       send: (to, messages) => {
         this.sends.push({ from, to, messages: [...messages] });
         this.#carry(from, to, (receiver, envelope) => receiver.messages(envelope, messages));
@@ -38,6 +40,9 @@ export class Loopback {
 
   cut(a: NodeId, b: NodeId): void {
     this.#cut.add(`${a}-${b}`).add(`${b}-${a}`);
+  }
+  cutOneWay(from: NodeId, to: NodeId): void {
+    this.#cut.add(`${from}-${to}`);
   }
   isolate(node: NodeId): void {
     for (const other of this.#receivers.keys()) if (other !== node) this.cut(node, other);

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import Database from "better-sqlite3";
 import { LogError } from "../ports.ts";
 import type { GroupId, LogErrorCode } from "../ports.ts";
+import { InvariantViolation } from "../raft/invariant.ts";
 
 /** "FLOL": tells our files from any other SQLite file. */
 const APPLICATION_ID = 0x464c4f4c;
@@ -27,7 +28,7 @@ const SCHEMA = `
 `;
 
 /** Open, locked against every other process, of our format. */
-export function openFile(path: string): Database.Database {
+export function openFile(path: string, bytesMax?: number): Database.Database {
   const isNew = !existsSync(path);
   let db: Database.Database | undefined;
   try {
@@ -41,6 +42,7 @@ export function openFile(path: string): Database.Database {
     db.pragma(`wal_autocheckpoint = ${CHECKPOINT_BYTES / PAGE_BYTES}`);
     // An exclusive lock is taken by the first transaction and kept.
     db.transaction(() => prepareSchema(path, db!)).immediate();
+    if (bytesMax !== undefined) db.pragma(`max_page_count = ${Math.floor(bytesMax / PAGE_BYTES)}`);
     if (isNew) syncDirectory(dirname(path));
     return db;
   } catch (error) {
@@ -91,7 +93,8 @@ export function asLogError(error: unknown, doing: string, at: { group?: GroupId 
     const why = code === "LOG_LOCKED" ? "another process has it open" : `${error.message} (${error.code})`;
     return new LogError(code, `${doing}: ${why}`, at, { cause: error });
   }
-  if (error instanceof Error && "code" in error)
-    return new LogError("LOG_IO", `${doing}: ${error.message}`, at, { cause: error });
-  return error instanceof Error ? error : new Error(`${doing}: ${String(error)}`);
+  if (error instanceof InvariantViolation) return error;
+  return new LogError("LOG_IO", `${doing}: ${error instanceof Error ? error.message : String(error)}`, at, {
+    cause: error,
+  });
 }

@@ -22,6 +22,8 @@ export interface SqliteLogOptions {
   readonly path: string;
   /** Recent entries kept in memory, over all groups; default 64 MiB. */
   readonly cacheBytesMax?: number;
+  /** The file does not grow beyond this (LOG_FULL); default: what the disk holds. */
+  readonly fileBytesMax?: number;
 }
 
 /**
@@ -29,7 +31,7 @@ export interface SqliteLogOptions {
  * checked when read). LOG_CORRUPT, LOG_LOCKED or LOG_VERSION when it cannot be trusted or had.
  */
 export async function openSqliteLog(options: SqliteLogOptions): Promise<SqliteLog> {
-  const db = openFile(options.path);
+  const db = openFile(options.path, options.fileBytesMax);
   try {
     return new SqliteLog(db, options.cacheBytesMax ?? 64 << 20);
   } catch (error) {

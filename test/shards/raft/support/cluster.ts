@@ -28,16 +28,12 @@ export class Member {
   /** Holds writes back until `flush` is called. */
   slowDisk = false;
 
-  constructor(
-    id: number,
-    log: MemoryLog,
-    options: TestOptions = {},
-    random: (bound: number) => number = () => 0,
-  ) {
+  constructor(id: number, log: MemoryLog, options: TestOptions = {}, random?: (bound: number) => number) {
     this.id = NodeId(id);
     this.log = log;
     this.#options = options;
-    this.#random = random;
+    // Each its own timeout: 10, 13, 16, 19, 12 ticks for members 1 to 5.
+    this.#random = random ?? ((bound) => ((id - 1) * 3) % bound);
     this.conf = log.initialState().conf;
     this.appliedIndex = LogIndex(log.firstIndex() - 1);
     this.core = this.#start();
@@ -210,7 +206,7 @@ export function entry(term: number, index: number, data = ""): Entry {
 export function message<K extends Message["kind"]>(
   kind: K,
   envelope: { readonly from: number; readonly to: number; readonly term: number },
-  body: Omit<Extract<Message, { kind: K }>, "kind" | "from" | "to" | "term">,
+  body: Omit<Message & { kind: K }, "kind" | "from" | "to" | "term">,
 ): Message {
   const { from, to, term } = envelope;
   return { kind, from: NodeId(from), to: NodeId(to), term: Term(term), ...body } as Message;

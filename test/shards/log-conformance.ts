@@ -150,6 +150,12 @@ export function logConformance(factory: StoreFactory): void {
     expect(plain(log.entries(...all(11, 13)))).toEqual(plain(entries(11, 12, 4)));
   });
 
+  rule("an entry without bytes is there after a restart", async (store) => {
+    await store.write([{ group: G1, entries: [entry(1, 1, ""), entry(2)] }]);
+    const reopened = await again(store);
+    expect(plain(reopened.open(G1).entries(...all(1, 3)))).toEqual(plain([entry(1, 1, ""), entry(2)]));
+  });
+
   rule("one batch writes several groups, and one group more than once, in order", async (store) => {
     await store.create(G2, OTHER_CONF);
     await store.write([

@@ -38,21 +38,33 @@ export class MemoryCluster implements Cluster {
   #nextId = 1;
   #version = 0;
   #ready = true;
-  #gate: Promise<void> | null = null;
+  #gate: { readonly opened: Promise<void>; arrived(signal: AbortSignal): void } | null = null;
+  #failure: Error | null = null;
   /** The options of the last call, in order to see what a front-end asked for. */
   lastRead: ReadOptions | null = null;
   lastWrite: WriteOptions | null = null;
 
   // ------------------------------------------------------------------------------------------- how it is doing
 
-  /** From now on calls wait (writes after they were proposed) until the returned function is called. */
-  hold(): () => void {
+  /**
+   * From now on calls wait (writes after they were proposed) until `release`; `arrived` is the signal of the first
+   * one that does.
+   */
+  hold(): { release(): void; readonly arrived: Promise<AbortSignal> } {
     const { promise, resolve } = gate();
-    this.#gate = promise;
-    return () => {
+    let first = (_signal: AbortSignal): void => undefined;
+    const arrived = new Promise<AbortSignal>((settle) => (first = settle));
+    this.#gate = { opened: promise, arrived: (signal) => first(signal) };
+    const release = (): void => {
       this.#gate = null;
       resolve();
     };
+    return { release, arrived };
+  }
+
+  /** The next call fails so. */
+  failNext(failure: Error): void {
+    this.#failure = failure;
   }
 
   setReady(ready: boolean): void {
@@ -117,6 +129,7 @@ export class MemoryCluster implements Cluster {
     try {
       await this.#wait(options.signal);
     } catch (cause) {
+      if (!options.signal.aborted) throw cause;
       const unknown = [{ shard: 0, term: 1, index }];
       throw new ApiError(
         "OUTCOME_UNKNOWN",
@@ -253,12 +266,16 @@ export class MemoryCluster implements Cluster {
 
   async #wait(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure !== null) throw failure;
     if (this.#gate === null) return;
     const { promise, reject } = gate();
     const abort = (): void => reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
+    this.#gate.arrived(signal);
     try {
-      await Promise.race([this.#gate, promise]);
+      await Promise.race([this.#gate.opened, promise]);
     } finally {
       signal.removeEventListener("abort", abort);
     }

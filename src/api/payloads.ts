@@ -22,7 +22,7 @@ export function checkPayload(
 
 function measure(value: JsonValue, depth: number, limits: Limits, where: () => string): number {
   if (typeof value === "string") return text(value, where);
-  if (typeof value === "number") return 8;
+  if (typeof value === "number") return finite(value, where);
   if (value === null || typeof value === "boolean") return 1;
   if (depth > limits.payloadDepth)
     throw new ApiError(
@@ -48,6 +48,13 @@ function text(value: string, where: () => string): number {
   if (isBroken(value))
     throw new ApiError("INVALID", `Wrong input: ${where()} has half of a surrogate pair, which is no text`);
   return 2 + Buffer.byteLength(value);
+}
+
+function finite(value: number, where: () => string): number {
+  // 1e400 is JSON, but no number that could be given back.
+  if (!Number.isFinite(value))
+    throw new ApiError("INVALID", `Wrong input: ${where()} has a number beyond the range of 64-bit floats`);
+  return 8;
 }
 
 function refuseTrap(key: string, value: JsonValue, where: () => string): void {

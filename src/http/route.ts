@@ -76,7 +76,6 @@ export interface RouteParts {
   readonly service: VectorService;
   readonly http: HttpOptions;
   identify(request: FastifyRequest): Principal;
-  done(route: Route, request: FastifyRequest, reply: FastifyReply): void;
 }
 
 /** A definition with its types put away, for the list of all routes. */
@@ -94,7 +93,7 @@ export function route<P extends Permit<Action>, Q extends { readonly timeout?: n
   definition: Definition<P, Q, B>,
 ): Route {
   const { method, url, rule, summary } = definition;
-  const self: Route = {
+  return {
     method,
     url,
     rule,
@@ -110,10 +109,6 @@ export function route<P extends Permit<Action>, Q extends { readonly timeout?: n
           permits.set(request, rule.grant(parts.identify(request), paramsOf(request)));
           next();
         },
-        onResponse(request, reply, next) {
-          parts.done(self, request, reply);
-          next();
-        },
         async handler(request, reply) {
           const permit = permits.get(request);
           if (permit === undefined) throw new ApiError("FORBIDDEN", "Forbidden: no permit was granted");
@@ -122,7 +117,6 @@ export function route<P extends Permit<Action>, Q extends { readonly timeout?: n
       });
     },
   };
-  return self;
 }
 
 const paramsOf = (request: FastifyRequest): Params => request.params as Params;

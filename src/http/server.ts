@@ -82,7 +82,12 @@ class FrontEnd implements HttpServer {
       connectionTimeout: http.deadlineMaxMs + http.sendTimeoutMs,
       keepAliveTimeout: http.keepAliveTimeoutMs,
       maxRequestsPerSocket: http.requestsPerConnection,
-      http: { headersTimeout: http.headersTimeoutMs, maxHeaderSize: http.headerBytes },
+      http: {
+        headersTimeout: Math.min(http.headersTimeoutMs, http.receiveTimeoutMs),
+        maxHeaderSize: http.headerBytes,
+        // Node looks for late requests at intervals; a quarter of what is allowed is exact enough.
+        connectionsCheckingInterval: Math.max(25, Math.min(http.headersTimeoutMs, http.receiveTimeoutMs) / 4),
+      },
       forceCloseConnections: "idle",
       return503OnClosing: false,
       routerOptions: { maxParamLength: http.headerBytes },
@@ -138,22 +143,27 @@ class FrontEnd implements HttpServer {
       service,
       http,
       identify,
-      done: (route, request, reply) => this.#done(route.url, request, reply, reply.statusCode),
     };
 
     const table = routes({ metricsText, limits });
     app.addHook("onRequest", (request, reply, next) => {
       reply.raw.once("close", () => {
-        if (!reply.raw.writableFinished) this.#done(request.routeOptions.url, request, reply, 499);
+        if (!reply.raw.writableFinished) this.#done(request, reply, 499);
       });
-      if (this.#closing !== null) {
-        reply.header("connection", "close");
+      if (this.#closing !== null)
         throw new ApiError("NOT_READY", "Service unavailable: this node is shutting down");
-      }
       if (request.is404) {
         authorizeCluster(identify(request), "read");
         throw lookUp(request.method, request.url, table, (allow) => void reply.header("allow", allow));
       }
+      next();
+    });
+    app.addHook("onSend", (_request, reply, payload, next) => {
+      if (this.#closing !== null) reply.header("connection", "close");
+      next(null, payload);
+    });
+    app.addHook("onResponse", (request, reply, next) => {
+      this.#done(request, reply, reply.statusCode);
       next();
     });
     app.setNotFoundHandler((request) => {
@@ -198,10 +208,10 @@ class FrontEnd implements HttpServer {
       .send(body);
   }
 
-  #done(url: string | undefined, request: FastifyRequest, reply: FastifyReply, status: number): void {
+  #done(request: FastifyRequest, reply: FastifyReply, status: number): void {
     const { observe, log } = this.#options;
     const seconds = reply.elapsedTime / 1000;
-    const route = url ?? "unmatched";
+    const route = request.routeOptions.url ?? "unmatched";
     observe({ route, method: request.method, status, seconds });
     if (log.isLevelEnabled("debug"))
       log.debug(

@@ -36,6 +36,11 @@ describe("a payload", () => {
     expect(() => check('{"constructor":"Ferrari","prototype":{"x":1}}')).not.toThrow();
   });
 
+  test("a number that cannot be given back is refused", () => {
+    expect(() => check('{"a":1e400}')).toThrow(expect.objectContaining({ code: "INVALID" }));
+    expect(() => check('{"a":1.7976931348623157e308}')).not.toThrow();
+  });
+
   test("half of a surrogate pair is refused in keys and in strings", () => {
     expect(() => check('{"a":"\\ud800"}')).toThrow(/surrogate/);
     expect(() => check('{"\\udc00":1}')).toThrow(/surrogate/);

@@ -1,0 +1,254 @@
+/**
+ * The only file that touches hnswlib-node, whose misuse ends the process or answers wrongly without a word. Each
+ * guard below names what it makes impossible; test/engine/hnsw.test.ts has a test for each.
+ */
+import hnswlib from "hnswlib-node";
+import { EngineError, EngineInvariant, errorOf, invariant } from "./errors.ts";
+import { LABEL_MAX, LabelSet } from "./labels.ts";
+import type { VectorSpec } from "./types.ts";
+
+/** Fixed, so that the same inserts in the same order give the same graph. */
+const SEED = 100;
+const CAPACITY_MIN = 1_024;
+/** Untouched slots of a grown index are not resident: the allocator maps them when they are written. */
+const GROWTH = 1.5;
+
+export interface GraphHits {
+  /** Native distances, nearest first. */
+  readonly distances: readonly number[];
+  readonly neighbors: readonly number[];
+}
+const NOTHING: GraphHits = { distances: [], neighbors: [] };
+
+const spaceOf = (spec: VectorSpec): "ip" | "l2" => (spec.distance === "Euclid" ? "l2" : "ip");
+
+/** Copies into a reused array, as the library takes no typed ones; a non-number there would abort the process. */
+class NumberScratch {
+  readonly #numbers: number[];
+
+  constructor(dimension: number) {
+    // Filled with fractions, so that V8 keeps it as doubles.
+    this.#numbers = new Array<number>(dimension).fill(0.5);
+  }
+
+  fill(vector: Float32Array): number[] {
+    const numbers = this.#numbers;
+    invariant(vector.length === numbers.length, () => `a vector has ${numbers.length} elements`);
+    let sum = 0;
+    for (let at = 0; at < numbers.length; at++) {
+      const element = vector[at] ?? NaN;
+      numbers[at] = element;
+      sum += element;
+    }
+    invariant(Number.isFinite(sum), "a vector is finite: NaN would be the first hit of every query");
+    return numbers;
+  }
+}
+
+/** The very function that the graph compares with, so that a point scores the same wherever it lies. */
+export class NativeDistance {
+  readonly #space: { distance(a: number[], b: number[]): number };
+  readonly #query: NumberScratch;
+  readonly #other: NumberScratch;
+  #filled: number[] = [];
+
+  constructor(spec: VectorSpec) {
+    const Space = spec.distance === "Euclid" ? hnswlib.L2Space : hnswlib.InnerProductSpace;
+    this.#space = new Space(spec.dimension);
+    this.#query = new NumberScratch(spec.dimension);
+    this.#other = new NumberScratch(spec.dimension);
+  }
+
+  /** Distances from now on are to this vector. */
+  from(query: Float32Array): void {
+    this.#filled = this.#query.fill(query);
+  }
+
+  to(vector: Float32Array): number {
+    return this.#space.distance(this.#filled, this.#other.fill(vector));
+  }
+}
+
+/** One graph: add, tombstone, search; labels are never used twice. */
+export class HnswGraph {
+  readonly spec: VectorSpec;
+  readonly #index: InstanceType<typeof hnswlib.HierarchicalNSW>;
+  readonly #scratch: NumberScratch;
+  readonly #members: LabelSet;
+  readonly #deleted: LabelSet;
+  /** Tombstones that came while the graph was being written; set afterwards. */
+  readonly #deferred = new LabelSet();
+  readonly #isAllowed = (label: number): boolean => !this.#deferred.has(label);
+  #capacity: number;
+  #query: number[] = [];
+  #saving = false;
+  #freed = false;
+
+  private constructor(
+    spec: VectorSpec,
+    parts: {
+      index: InstanceType<typeof hnswlib.HierarchicalNSW>;
+      members: LabelSet;
+      deleted: LabelSet;
+    },
+  ) {
+    this.spec = spec;
+    this.#index = parts.index;
+    this.#members = parts.members;
+    this.#deleted = parts.deleted;
+    this.#capacity = parts.index.getMaxElements();
+    this.#scratch = new NumberScratch(spec.dimension);
+  }
+
+  static empty(spec: VectorSpec, expected = 0): HnswGraph {
+    const index = new hnswlib.HierarchicalNSW(spaceOf(spec), spec.dimension);
+    index.initIndex({
+      maxElements: Math.max(CAPACITY_MIN, expected),
+      m: spec.m,
+      efConstruction: spec.efConstruct,
+      randomSeed: SEED,
+      allowReplaceDeleted: false,
+    });
+    return new HnswGraph(spec, { index, members: new LabelSet(), deleted: new LabelSet() });
+  }
+
+  /**
+   * Reads a file whose content was verified before: the library checks neither dimension nor content. Always into a
+   * new object: one whose load failed must never be called again.
+   */
+  static async load(
+    spec: VectorSpec,
+    saved: { readonly file: string; readonly count: number; readonly deleted: readonly number[] },
+  ): Promise<HnswGraph> {
+    const index = new hnswlib.HierarchicalNSW(spaceOf(spec), spec.dimension);
+    try {
+      await index.readIndex(saved.file, false);
+    } catch (thrown) {
+      throw new EngineError("GRAPH_FAILED", `${saved.file}: ${errorOf(thrown).message}`, { cause: thrown });
+    }
+    const members = new LabelSet();
+    for (const label of index.getIdsList()) members.add(label);
+    if (members.size !== saved.count || index.getCurrentCount() !== saved.count)
+      throw new EngineError("GRAPH_FAILED", `${saved.file}: ${members.size} points, not ${saved.count}`);
+    const deleted = new LabelSet();
+    for (const label of saved.deleted) deleted.add(label);
+    return new HnswGraph(spec, { index, members, deleted });
+  }
+
+  /** Points in the graph, tombstones among them. */
+  get count(): number {
+    return this.#members.size;
+  }
+
+  get tombstones(): number {
+    return this.#deleted.size + this.#deferred.size;
+  }
+
+  get isSaving(): boolean {
+    return this.#saving;
+  }
+
+  /** Slots of capacity and the fixed locks; V8 does not see this memory. */
+  get bytes(): number {
+    if (this.#freed) return 0;
+    const slot = 8 * this.spec.m + 4 * this.spec.dimension + 150;
+    return this.count * slot + 2_600_000 + this.#members.bytes;
+  }
+
+  has(label: number): boolean {
+    return this.#members.has(label);
+  }
+
+  labels(): Iterable<number> {
+    return this.#members;
+  }
+
+  deletedLabels(): number[] {
+    return [...this.#deleted];
+  }
+
+  /** `vector` as `prepared` gives it. */
+  add(label: number, vector: Float32Array): void {
+    this.#mustBeUsable();
+    invariant(!this.#saving, "a graph does not change while it is being written");
+    invariant(Number.isInteger(label) && label >= 0 && label <= LABEL_MAX, "a label fits 32 bits");
+    invariant(!this.#members.has(label), () => `label ${label} is used once`);
+    const numbers = this.#scratch.fill(vector);
+    if (this.count === this.#capacity) this.#grow();
+    this.#native(() => this.#index.addPoint(numbers, label));
+    this.#members.add(label);
+  }
+
+  /** The point is in no answer from now on. */
+  tombstone(label: number): void {
+    this.#mustBeUsable();
+    if (!this.#members.has(label) || this.#deleted.has(label)) return;
+    if (this.#saving) return this.#deferred.add(label);
+    this.#native(() => this.#index.markDelete(label));
+    this.#deleted.add(label);
+  }
+
+  /** What the following searches look for, as `prepared` gives it. */
+  aim(query: Float32Array): void {
+    this.#query = this.#scratch.fill(query);
+  }
+
+  /** The `k` nearest live points, fewer when there are fewer; `ef` belongs to the index, so it is set every time. */
+  search(k: number, ef: number): GraphHits {
+    this.#mustBeUsable();
+    const wanted = Math.min(k, this.count);
+    if (wanted === 0) return NOTHING;
+    this.#index.setEf(Math.max(ef, wanted));
+    // Only a bitmap lookup inside the callback: an exception there would abort the process.
+    const filter = this.#deferred.size === 0 ? undefined : this.#isAllowed;
+    return this.#native(() => this.#index.searchKnn(this.#query, wanted, filter));
+  }
+
+  /**
+   * Writes the graph on a pool thread that takes no lock: meanwhile it is searched, but nothing is added, and
+   * tombstones are deferred. That the promise resolves says nothing about the file: verify it.
+   */
+  async write(file: string): Promise<void> {
+    this.#mustBeUsable();
+    invariant(!this.#saving, "one save at a time");
+    this.#saving = true;
+    try {
+      await this.#index.writeIndex(file);
+    } catch (thrown) {
+      throw new EngineError("GRAPH_FAILED", `${file}: ${errorOf(thrown).message}`, { cause: thrown });
+    } finally {
+      this.#saving = false;
+      const deferred = [...this.#deferred];
+      this.#deferred.clear();
+      for (const label of deferred) this.tombstone(label);
+    }
+  }
+
+  /** Gives the memory back at once; nothing may be called afterwards. */
+  free(): void {
+    if (this.#freed) return;
+    invariant(!this.#saving, "a graph that is being written stays");
+    this.#freed = true;
+    this.#index.initIndex(1);
+    this.#members.clear();
+    this.#deleted.clear();
+  }
+
+  #grow(): void {
+    const capacity = Math.max(CAPACITY_MIN, Math.ceil(this.#capacity * GROWTH));
+    this.#native(() => this.#index.resizeIndex(capacity));
+    this.#capacity = capacity;
+  }
+
+  #mustBeUsable(): void {
+    if (this.#freed) throw new EngineInvariant("a freed graph is not used");
+  }
+
+  #native<T>(call: () => T): T {
+    try {
+      return call();
+    } catch (thrown) {
+      throw new EngineError("GRAPH_FAILED", errorOf(thrown).message, { cause: thrown });
+    }
+  }
+}

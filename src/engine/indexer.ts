@@ -1,0 +1,324 @@
+/**
+ * Moves points from the tail into the graph, rebuilds the graph when it is missing or full of tombstones, and saves
+ * it: all in slices, between searches and applies.
+ */
+import { errorOf, invariant } from "./errors.ts";
+import { saveGraph } from "./graph-files.ts";
+import { HnswGraph } from "./hnsw.ts";
+import type { Fill, ShardParts } from "./parts.ts";
+import { isComplete } from "./parts.ts";
+import type { Change } from "./writer.ts";
+import { prepared } from "./vectors.ts";
+
+/** Vectors read from the store at once while filling a graph. */
+const FILL_BLOCK_BYTES = 1 << 18;
+
+export class Indexer {
+  readonly #parts: ShardParts;
+  readonly #directory: string;
+  readonly #applied: () => number;
+  readonly #failed: (error: Error) => void;
+  #queue: { readonly label: number; readonly vector: Float32Array }[] = [];
+  #waiters: (() => void)[] = [];
+  #wake: (() => void) | null = null;
+  #running: Promise<void> | null = null;
+  #saving: Promise<boolean> | null = null;
+  #cancelTimer: (() => void) | null = null;
+  #closing = false;
+  #pressed = false;
+  /** Adds and tombstones that the saved graph does not have. */
+  #unsaved = 0;
+  #saves = 0;
+  #saveFailures = 0;
+  #rebuilds = 0;
+  #sequence: number;
+
+  constructor(
+    parts: ShardParts,
+    options: {
+      readonly directory: string;
+      readonly unsaved: number;
+      readonly sequence: number;
+      readonly applied: () => number;
+      readonly failed: (error: Error) => void;
+    },
+  ) {
+    this.#parts = parts;
+    this.#directory = options.directory;
+    this.#unsaved = options.unsaved;
+    this.#sequence = options.sequence;
+    this.#applied = options.applied;
+    this.#failed = options.failed;
+  }
+
+  get saves(): number {
+    return this.#saves;
+  }
+
+  get saveFailures(): number {
+    return this.#saveFailures;
+  }
+
+  get rebuilds(): number {
+    return this.#rebuilds;
+  }
+
+  start(): void {
+    this.#running = this.#run().catch((thrown: unknown) => {
+      this.#closing = true;
+      this.#failed(errorOf(thrown));
+      this.#notify();
+    });
+  }
+
+  /** Memory follows what was committed. */
+  follow(changes: readonly Change[]): void {
+    const { live, spec, tail } = this.#parts;
+    for (const change of changes) {
+      switch (change.kind) {
+        case "put":
+          if (change.replaced !== null) this.#forget(change.replaced);
+          live.set(change.label, change.id, change.version);
+          tail.add(change.label, prepared(change.vector, spec.distance));
+          break;
+        case "versioned":
+          live.set(change.label, change.id, change.version);
+          break;
+        case "removed":
+          this.#forget(change.label);
+          break;
+      }
+    }
+    if (changes.length > 0) this.wake();
+  }
+
+  #forget(label: number): void {
+    const { graphs, live, tail } = this.#parts;
+    live.remove(label);
+    tail.remove(label);
+    for (const graph of [graphs.main, graphs.fill?.graph])
+      if (graph?.has(label) === true) {
+        graph.tombstone(label);
+        this.#unsaved++;
+      }
+  }
+
+  /** Resolves when the tail has room: the back-pressure of writes. */
+  async room(): Promise<void> {
+    if (!this.#isFull(1)) return;
+    if (!this.#pressed) {
+      this.#pressed = true;
+      this.#parts.emit({ kind: "backPressure", active: true, tail: this.#parts.tail.size });
+    }
+    // Some room at once rather than point by point: a transaction has a fixed price.
+    await this.#until(() => !this.#isFull(7 / 8));
+    if (this.#pressed && !this.#closing) {
+      this.#pressed = false;
+      this.#parts.emit({ kind: "backPressure", active: false, tail: this.#parts.tail.size });
+    }
+  }
+
+  idle(): Promise<void> {
+    return this.#until(() => this.#parts.tail.size === 0 && this.#parts.graphs.fill === null);
+  }
+
+  wake(): void {
+    this.#wake?.();
+    this.#wake = null;
+  }
+
+  /** Resolves when nothing of the indexer runs any more; what waits for it goes on. */
+  async stop(): Promise<void> {
+    this.#closing = true;
+    this.#cancelTimer?.();
+    this.wake();
+    await this.#saving;
+    await this.#running;
+    this.#notify();
+  }
+
+  /** Saves the graph when it differs from the saved one; never while it is being filled. */
+  async save(): Promise<boolean> {
+    if (this.#saving !== null) return this.#saving;
+    const { graphs } = this.#parts;
+    if (graphs.fill !== null) return false;
+    if (this.#unsaved === 0) return true;
+    this.#saving = this.#saveNow();
+    try {
+      return await this.#saving;
+    } finally {
+      this.#saving = null;
+      this.wake();
+    }
+  }
+
+  async #saveNow(): Promise<boolean> {
+    const { clock, emit, graphs } = this.#parts;
+    const startedMs = clock.nowMs();
+    const covered = this.#unsaved;
+    try {
+      const to = {
+        directory: this.#directory,
+        appliedIndex: this.#applied(),
+        sequence: ++this.#sequence,
+      };
+      const { count, bytes } = await saveGraph(graphs.main, to, () => this.wake());
+      this.#unsaved = Math.max(0, this.#unsaved - covered);
+      this.#saves++;
+      emit({ kind: "graphSaved", points: count, bytes, durationMs: clock.nowMs() - startedMs });
+      return true;
+    } catch (thrown) {
+      // The graph is a cache: without a saved one the next start is slower, nothing else.
+      this.#saveFailures++;
+      emit({ kind: "graphSaveFailed", error: errorOf(thrown) });
+      return false;
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { scheduler } = this.#parts;
+    while (!this.#closing) {
+      if (this.#parts.graphs.main.isSaving) {
+        await this.#sleep();
+        continue;
+      }
+      this.#rebuildWhenWorn();
+      if (this.#hasWork()) {
+        await scheduler.turn("index");
+        if (!this.#closing && !this.#parts.graphs.main.isSaving) this.#slice();
+        this.#notify();
+        this.#saveWhenDue();
+      } else {
+        this.#notify();
+        this.#saveLater();
+        await this.#sleep();
+      }
+    }
+  }
+
+  #hasWork(): boolean {
+    const { graphs, tail } = this.#parts;
+    return tail.size > 0 || graphs.fill !== null;
+  }
+
+  #slice(): void {
+    const { clock, graphs, options } = this.#parts;
+    const startedMs = clock.nowMs();
+    const busy = startedMs - graphs.lastSearchMs < options.busyForMs;
+    const endMs = startedMs + (busy ? options.busySliceMs : options.sliceMs);
+    let steps = 0;
+    do this.#step(steps++);
+    while (this.#hasWork() && clock.nowMs() < endMs);
+  }
+
+  // While a graph is filled, tail and store take turns: neither writes nor the rebuild stand still.
+  #step(steps: number): void {
+    const { graphs, tail } = this.#parts;
+    const { fill } = graphs;
+    if (fill !== null && (tail.size === 0 || steps % 2 === 0)) return this.#fillOne(fill);
+    const label = tail.last();
+    if (label === undefined) return;
+    (fill?.graph ?? graphs.main).add(label, tail.vector(label));
+    tail.remove(label);
+    this.#unsaved++;
+  }
+
+  #fillOne(fill: Fill): void {
+    const { live, spec, store, tail } = this.#parts;
+    let next = this.#queue.pop();
+    if (next === undefined) {
+      const rows = Math.max(1, Math.min(256, Math.floor(FILL_BLOCK_BYTES / (4 * spec.dimension))));
+      this.#queue = store
+        .vectorsAfter(fill.cursor, rows)
+        .filter(({ label }) => label <= fill.until)
+        .reverse();
+      next = this.#queue.pop();
+    }
+    if (next === undefined) return this.#filled(fill);
+    const { label, vector } = next;
+    fill.cursor = label;
+    fill.done++;
+    if (fill.done % Math.max(1_000, Math.ceil(fill.total / 10)) === 0)
+      this.#parts.emit({ kind: "rebuildProgress", done: fill.done, total: fill.total });
+    if (!live.has(label) || tail.has(label) || fill.graph.has(label)) return;
+    fill.graph.add(label, prepared(vector, spec.distance));
+    this.#unsaved++;
+  }
+
+  #filled(fill: Fill): void {
+    const { clock, emit, graphs } = this.#parts;
+    const old = graphs.main;
+    const replaces = !isComplete(graphs) ? null : old;
+    graphs.main = fill.graph;
+    graphs.fill = null;
+    replaces?.free();
+    this.#rebuilds++;
+    this.#unsaved = Math.max(1, this.#unsaved);
+    emit({
+      kind: "rebuildFinished",
+      points: fill.graph.count,
+      durationMs: clock.nowMs() - fill.startedMs,
+    });
+  }
+
+  #rebuildWhenWorn(): void {
+    const { graphs, options } = this.#parts;
+    const { main, fill } = graphs;
+    if (fill !== null || main.tombstones < Math.max(1, options.rebuildMin)) return;
+    if (main.tombstones < options.rebuildShare * main.count) return;
+    const reason = `${main.tombstones} of ${main.count} points in the graph are deleted`;
+    this.fill(HnswGraph.empty(this.#parts.spec, this.#parts.live.size), reason);
+  }
+
+  /** Begins to fill `graph` from the store; `graphs.main` itself: searches are exact meanwhile. */
+  fill(graph: HnswGraph, reason: string): void {
+    const { clock, emit, graphs, live, tail } = this.#parts;
+    invariant(graphs.fill === null, "one graph is filled at a time");
+    let until = -1;
+    for (const label of live.labels) if (label > until && !tail.has(label)) until = label;
+    const total = live.size - tail.size;
+    this.#queue = [];
+    graphs.fill = { graph, until, total, reason, startedMs: clock.nowMs(), cursor: -1, done: 0 };
+    emit({ kind: "rebuildStarted", reason, total });
+    this.wake();
+  }
+
+  #saveWhenDue(): void {
+    const { graphs, options } = this.#parts;
+    const due = Math.max(options.saveChangesMin, options.saveShare * graphs.main.count);
+    if (this.#unsaved >= due && graphs.fill === null) this.#saveInBackground();
+  }
+
+  // Once the tail is empty, even few changes are worth a save after a while.
+  #saveLater(): void {
+    const { clock, options } = this.#parts;
+    if (this.#unsaved === 0 || this.#cancelTimer !== null) return;
+    this.#cancelTimer = clock.after(options.saveIdleMs, () => {
+      this.#cancelTimer = null;
+      if (!this.#closing) this.#saveInBackground();
+    });
+  }
+
+  #saveInBackground(): void {
+    this.save().catch((thrown: unknown) => this.#failed(errorOf(thrown)));
+  }
+
+  #isFull(share: number): boolean {
+    const { options, tail } = this.#parts;
+    return tail.size >= share * options.tailPointsMax || tail.used >= share * options.tailBytesMax;
+  }
+
+  async #until(holds: () => boolean): Promise<void> {
+    while (!this.#closing && !holds()) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+
+  #notify(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+}

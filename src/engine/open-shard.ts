@@ -1,0 +1,117 @@
+/** One data directory, open: the point store and everything in memory that follows from it. */
+import { join } from "node:path";
+import { loadGraph, removeGraphs } from "./graph-files.ts";
+import { HnswGraph } from "./hnsw.ts";
+import { Indexer } from "./indexer.ts";
+import { LivePoints } from "./labels.ts";
+import type { ShardParts } from "./parts.ts";
+import { PointStore } from "./point-store.ts";
+import { Searcher } from "./searcher.ts";
+import { POINTS_FILE } from "./shard-files.ts";
+import { ExactTail } from "./tail.ts";
+import { prepared } from "./vectors.ts";
+import { Writer } from "./writer.ts";
+
+/** Renumbering is due long before 2^32, so that it happens at some start and never in between. */
+const RENUMBER_FROM = 2 ** 31;
+
+export type OpeningParts = Pick<ShardParts, "spec" | "options" | "scheduler" | "clock" | "emit">;
+
+export interface OpenedShard {
+  readonly data: string;
+  readonly parts: ShardParts;
+  readonly writer: Writer;
+  readonly searcher: Searcher;
+  readonly indexer: Indexer;
+}
+
+/** `failed` is told when background work meets what it cannot go on from. */
+export async function openShardData(
+  data: string,
+  opening: OpeningParts,
+  failed: (error: Error) => void,
+): Promise<OpenedShard> {
+  const { options, spec } = opening;
+  const { cacheBytes, walBytes } = options;
+  const store = PointStore.open({ file: join(data, POINTS_FILE), spec, cacheBytes, walBytes });
+  try {
+    // What an earlier process applied is made durable first: the log below it may be dropped.
+    store.checkpoint();
+    const renumbered = store.state().nextLabel >= RENUMBER_FROM;
+    if (renumbered) {
+      await removeGraphs(data, null);
+      store.renumber();
+    }
+    const live = new LivePoints();
+    store.each((label, id, version) => live.set(label, id, version));
+    const graph = await graphOf(data, opening);
+    const tail = new ExactTail(spec);
+    const graphs = { main: graph.graph, fill: null, lastSearchMs: -Infinity };
+    const parts: ShardParts = { ...opening, store, live, tail, graphs };
+    const writer = new Writer(spec, store);
+    const differences = reconcile(parts);
+    const indexer = new Indexer(parts, {
+      directory: data,
+      unsaved: differences.count + (graph.isSaved ? 0 : Math.min(1, live.size)),
+      sequence: 0,
+      applied: () => writer.applied,
+      failed,
+    });
+    if (!differences.inTail) indexer.fill(graphs.main, graph.why ?? "the saved graph is far behind");
+    indexer.start();
+    return { data, parts, writer, searcher: new Searcher(parts), indexer };
+  } catch (thrown) {
+    store.close();
+    throw thrown;
+  }
+}
+
+/** Nothing of it runs any more; what is in memory is given back. */
+export async function closeShardData(shard: OpenedShard, save: boolean): Promise<void> {
+  const { indexer, parts } = shard;
+  await indexer.stop();
+  if (save) await indexer.save();
+  parts.graphs.main.free();
+  parts.graphs.fill?.graph.free();
+  parts.store.close();
+}
+
+async function graphOf(
+  data: string,
+  { emit, spec }: OpeningParts,
+): Promise<{ readonly graph: HnswGraph; readonly isSaved: boolean; readonly why: string | null }> {
+  const loaded = await loadGraph(data, spec);
+  switch (loaded.kind) {
+    case "loaded":
+      await removeGraphs(data, loaded.manifest.file);
+      return { graph: loaded.graph, isSaved: true, why: null };
+    case "doubtful":
+      emit({ kind: "graphDiscarded", why: loaded.why });
+      await removeGraphs(data, null);
+      return { graph: HnswGraph.empty(spec), isSaved: false, why: loaded.why };
+    case "none":
+      await removeGraphs(data, null);
+      return { graph: HnswGraph.empty(spec), isSaved: false, why: "there is no saved graph" };
+  }
+}
+
+/**
+ * The store is right: what only the graph has is tombstoned, what only the store has goes to the tail, or, when that
+ * would be more than a tail holds, has to be filled in.
+ */
+function reconcile({ graphs, live, options, spec, store, tail }: ShardParts): {
+  readonly count: number;
+  readonly inTail: boolean;
+} {
+  const extra = [...graphs.main.labels()].filter((label) => !live.has(label));
+  for (const label of extra) graphs.main.tombstone(label);
+  const missing = [...live.labels].filter((label) => !graphs.main.has(label));
+  const inTail =
+    missing.length <= options.tailPointsMax && missing.length * 4 * spec.dimension <= options.tailBytesMax;
+  if (inTail)
+    for (const label of missing) {
+      const vector = store.vector(label);
+      if (vector !== undefined) tail.add(label, prepared(vector, spec.distance));
+    }
+  return { count: extra.length + missing.length, inTail };
+}

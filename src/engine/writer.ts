@@ -1,0 +1,288 @@
+/**
+ * Applies entries to the point store: deterministic and total. What an entry does depends on the entries before it
+ * and on nothing else; it happens as a whole or not at all; only a failing disk throws.
+ */
+import { EngineError } from "./errors.ts";
+import { canonicalJson, mergePayload, parsePayload, withoutKey } from "./json.ts";
+import { LABEL_MAX } from "./labels.ts";
+import { decodeEntry } from "./ops-codec.ts";
+import { STATE_LIMITS } from "./options.ts";
+import type { PointRow, PointStore } from "./point-store.ts";
+import { StateHash, pointDigest, vectorDigest } from "./state-hash.ts";
+import type { EngineEntry } from "./surface.ts";
+import type { Payload, PointId, RejectionCode, VectorSpec, WriteOp, WriteOutcome } from "./types.ts";
+import { ELEMENT_RULE, vectorFault } from "./vectors.ts";
+
+/** What memory has to follow once the transaction is committed. */
+export type Change =
+  | {
+      readonly kind: "put";
+      readonly label: number;
+      readonly id: PointId;
+      readonly version: number;
+      readonly vector: Float32Array;
+      /** Label of the vector it takes the place of. */
+      readonly replaced: number | null;
+    }
+  | { readonly kind: "versioned"; readonly label: number; readonly id: PointId; readonly version: number }
+  | { readonly kind: "removed"; readonly label: number };
+
+export interface Written {
+  /** One per entry that was done; `null` as in `Engine.applyEntries`. */
+  readonly outcomes: readonly (WriteOutcome | null)[];
+  readonly changes: readonly Change[];
+}
+
+class Rejection {
+  readonly code: RejectionCode;
+  readonly message: string;
+  constructor(code: RejectionCode, message: string) {
+    this.code = code;
+    this.message = message;
+  }
+}
+
+export class Writer {
+  readonly #spec: VectorSpec;
+  readonly #store: PointStore;
+  readonly hash = new StateHash();
+  #applied: number;
+  #nextLabel: number;
+  #points: number;
+  #changes: Change[] = [];
+
+  constructor(spec: VectorSpec, store: PointStore) {
+    this.#spec = spec;
+    this.#store = store;
+    const state = store.state();
+    this.#applied = state.applied;
+    this.#nextLabel = state.nextLabel;
+    this.#points = state.points;
+    this.hash.copyFrom(state.hash);
+  }
+
+  get applied(): number {
+    return this.#applied;
+  }
+
+  get points(): number {
+    return this.#points;
+  }
+
+  get nextLabel(): number {
+    return this.#nextLabel;
+  }
+
+  /** One transaction over as many entries as `mayGoOn` allows, at least one. */
+  write(entries: readonly EngineEntry[], mayGoOn: () => boolean): Written {
+    const outcomes: (WriteOutcome | null)[] = [];
+    this.#changes = [];
+    this.#store.transaction(() => {
+      for (const entry of entries) {
+        outcomes.push(this.#entry(entry));
+        if (!mayGoOn()) break;
+      }
+      this.#store.setState({
+        applied: this.#applied,
+        nextLabel: this.#nextLabel,
+        points: this.#points,
+        hash: this.hash,
+      });
+    });
+    return { outcomes, changes: this.#changes };
+  }
+
+  #entry({ index, data }: EngineEntry): WriteOutcome | null {
+    if (index <= this.#applied) return remembered(this.#store.rememberedAt(index), false);
+    this.#applied = index;
+    if (data.length === 0) return null;
+    const decoded = decodeEntry(data);
+    if (decoded.kind === "unreadable") return rejected({ code: "BAD_ENTRY", message: decoded.why }, 0);
+    const { origin, sequence, operations } = decoded.content;
+    const earlier = remembered(this.#store.remembered(origin, sequence), true);
+    if (origin !== "" && earlier !== null) return earlier;
+    const outcome = this.#operations(operations, index);
+    if (origin !== "") {
+      const forgetTo = index - STATE_LIMITS.rememberedEntries;
+      this.#store.remember(index, origin, sequence, JSON.stringify(outcome), forgetTo);
+    }
+    return outcome;
+  }
+
+  #operations(operations: readonly WriteOp[], index: number): WriteOutcome {
+    const before = { nextLabel: this.#nextLabel, points: this.#points, changes: this.#changes.length };
+    const hashBefore = new StateHash();
+    hashBefore.copyFrom(this.hash);
+    const outcome = this.#store.attempt(
+      () => this.#inOrder(operations, index),
+      (answer) => answer.kind === "applied",
+    );
+    if (outcome.kind === "rejected") {
+      this.#nextLabel = before.nextLabel;
+      this.#points = before.points;
+      this.#changes.length = before.changes;
+      this.hash.copyFrom(hashBefore);
+    }
+    return outcome;
+  }
+
+  #inOrder(operations: readonly WriteOp[], index: number): WriteOutcome {
+    let touched = 0;
+    for (const [at, operation] of operations.entries()) {
+      const done = this.#operation(operation, index);
+      if (done instanceof Rejection) return rejected(done, at);
+      touched += done;
+    }
+    return { kind: "applied", version: index, touched, duplicate: false };
+  }
+
+  #operation(operation: WriteOp, version: number): number | Rejection {
+    const ids = "points" in operation ? operation.points.map((point) => point.id) : operation.ids;
+    const conflict = operation.ifVersion === undefined ? null : this.#conflict(ids, operation.ifVersion);
+    if (conflict !== null) return conflict;
+    switch (operation.kind) {
+      case "upsert":
+      case "updateVectors":
+        return this.#vectors(operation, version);
+      case "delete":
+        return this.#delete(ids);
+      case "setPayload": {
+        const { payload, key } = operation;
+        const levels = key === undefined ? 0 : key.split(".").length;
+        if (levels > STATE_LIMITS.payloadDepthMax)
+          return new Rejection(
+            "LIMIT_EXCEEDED",
+            `a payload path has at most ${STATE_LIMITS.payloadDepthMax} levels, not ${levels}`,
+          );
+        return this.#payloads(ids, version, (old) => mergePayload(old ?? {}, payload, key));
+      }
+      case "overwritePayload":
+        return this.#payloads(ids, version, () => operation.payload);
+      case "deletePayload":
+        return this.#payloads(ids, version, (old) => old && operation.keys.reduce(withoutKey, old));
+      case "clearPayload":
+        return this.#payloads(ids, version, () => null);
+    }
+  }
+
+  #conflict(ids: readonly PointId[], wanted: number): Rejection | null {
+    for (const id of ids) {
+      const version = this.#store.find(id)?.version ?? 0;
+      if (version !== wanted)
+        return new Rejection(
+          "VERSION_CONFLICT",
+          version === 0
+            ? `point ${JSON.stringify(id)} does not exist, version ${wanted} was asked for`
+            : `point ${JSON.stringify(id)} has version ${version}, not ${wanted}`,
+        );
+    }
+    return null;
+  }
+
+  #vectors(
+    operation: Extract<WriteOp, { kind: "upsert" | "updateVectors" }>,
+    version: number,
+  ): number | Rejection {
+    for (const { id, vector } of operation.points) {
+      const fault = vectorFault(vector, this.#spec.dimension);
+      if (fault === "length")
+        return new Rejection(
+          "WRONG_DIMENSION",
+          `the vector of point ${JSON.stringify(id)} has ${vector.length} elements, not ${this.#spec.dimension}`,
+        );
+      if (fault !== null)
+        return new Rejection(
+          "BAD_VECTOR",
+          `the vector of point ${JSON.stringify(id)} is not usable: ${ELEMENT_RULE}`,
+        );
+    }
+    for (const point of operation.points) {
+      const old = this.#store.find(point.id);
+      if (operation.kind === "updateVectors" && old === undefined)
+        return new Rejection("POINT_NOT_FOUND", `point ${JSON.stringify(point.id)} does not exist`);
+      const payload = "payload" in point ? textOf(point.payload) : (old?.payload ?? null);
+      this.#put({ id: point.id, version, payload }, point.vector, old);
+    }
+    return operation.points.length;
+  }
+
+  #put(
+    point: Pick<PointRow, "id" | "version" | "payload">,
+    vector: Float32Array,
+    old: PointRow | undefined,
+  ): void {
+    if (this.#nextLabel > LABEL_MAX)
+      throw new EngineError(
+        "LABELS_EXHAUSTED",
+        `${this.#store.file}: 2^32 vectors were written; labels are renumbered when the shard is opened`,
+      );
+    const label = this.#nextLabel++;
+    const ofVector = vectorDigest(vector);
+    const row: PointRow = { ...point, label, vectorDigest: ofVector, digest: pointDigest(point, ofVector) };
+    if (old === undefined) {
+      this.#store.insert(row, vector);
+      this.#points++;
+    } else {
+      this.#store.replace(old.label, row, vector);
+      this.hash.subtract(old.digest);
+    }
+    this.hash.add(row.digest);
+    const { id, version } = point;
+    this.#changes.push({ kind: "put", label, id, version, vector, replaced: old?.label ?? null });
+  }
+
+  #delete(ids: readonly PointId[]): number {
+    let touched = 0;
+    for (const id of ids) {
+      const old = this.#store.find(id);
+      if (old === undefined) continue;
+      this.#store.delete(old.label);
+      this.hash.subtract(old.digest);
+      this.#points--;
+      touched++;
+      this.#changes.push({ kind: "removed", label: old.label });
+    }
+    return touched;
+  }
+
+  #payloads(
+    ids: readonly PointId[],
+    version: number,
+    change: (old: Payload | null) => Payload | null,
+  ): number | Rejection {
+    let touched = 0;
+    for (const id of ids) {
+      const old = this.#store.find(id);
+      if (old === undefined) continue;
+      const payload = textOf(change(payloadOf(old.payload)));
+      if (payload !== null && Buffer.byteLength(payload) > STATE_LIMITS.payloadBytesMax)
+        return new Rejection(
+          "LIMIT_EXCEEDED",
+          `the payload of point ${JSON.stringify(id)} would exceed ${STATE_LIMITS.payloadBytesMax} bytes`,
+        );
+      const digest = pointDigest({ id, version, payload }, old.vectorDigest);
+      this.#store.setPayload({ ...old, version, payload, digest });
+      this.hash.subtract(old.digest);
+      this.hash.add(digest);
+      touched++;
+      this.#changes.push({ kind: "versioned", label: old.label, id, version });
+    }
+    return touched;
+  }
+}
+
+const textOf = (payload: Payload | null): string | null => (payload === null ? null : canonicalJson(payload));
+
+/** From the store's text, which was checked before it was written; merging may nest it once more as deep. */
+export function payloadOf(text: string | null): Payload | null {
+  return text === null ? null : parsePayload(text, 2 * STATE_LIMITS.payloadDepthMax);
+}
+
+function rejected(why: Pick<Rejection, "code" | "message">, operation: number): WriteOutcome {
+  return { kind: "rejected", code: why.code, message: why.message, operation, duplicate: false };
+}
+
+function remembered(text: string | undefined, duplicate: boolean): WriteOutcome | null {
+  if (text === undefined) return null;
+  return { ...(JSON.parse(text) as WriteOutcome), duplicate };
+}

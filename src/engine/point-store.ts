@@ -229,12 +229,8 @@ function prepare(database: Database.Database) {
     delete: database.prepare("DELETE FROM points WHERE label = ?"),
     insertVector: database.prepare("INSERT INTO vectors VALUES (?, ?)"),
     deleteVector: database.prepare("DELETE FROM vectors WHERE label = ?"),
-    payload: database
-      .prepare<[number], string | null>("SELECT payload FROM points WHERE label = ?")
-      .pluck() as Database.Statement<[number], string | null>,
-    vector: database
-      .prepare<[number], Buffer>("SELECT vector FROM vectors WHERE label = ?")
-      .pluck() as Database.Statement<[number], Buffer>,
+    payload: database.prepare<[number], string | null>("SELECT payload FROM points WHERE label = ?").pluck(),
+    vector: database.prepare<[number], Buffer>("SELECT vector FROM vectors WHERE label = ?").pluck(),
     vectorsAfter: database.prepare<[number, number], VectorRow>(
       "SELECT label, vector FROM vectors WHERE label > ? ORDER BY label LIMIT ?",
     ),
@@ -247,10 +243,8 @@ function prepare(database: Database.Database) {
     ),
     remembered: database
       .prepare<[string, number], string>("SELECT outcome FROM remembered WHERE origin = ? AND sequence = ?")
-      .pluck() as Database.Statement<[string, number], string>,
-    rememberedAt: database
-      .prepare<[number], string>("SELECT outcome FROM remembered WHERE idx = ?")
-      .pluck() as Database.Statement<[number], string>,
+      .pluck(),
+    rememberedAt: database.prepare<[number], string>("SELECT outcome FROM remembered WHERE idx = ?").pluck(),
     renumberPoints: database.prepare(
       "UPDATE points SET label = -rank FROM (SELECT label AS old, row_number() OVER (ORDER BY label) AS rank FROM points) WHERE label = old",
     ),

@@ -2,7 +2,7 @@
 import { EngineError } from "./errors.ts";
 import type { HnswGraph } from "./hnsw.ts";
 import { NativeDistance } from "./hnsw.ts";
-import { VectorArena } from "./kernel.ts";
+import type { VectorArena } from "./kernel.ts";
 import { Nearest } from "./nearest.ts";
 import { compareIds } from "./order.ts";
 import { isComplete } from "./parts.ts";

@@ -170,8 +170,7 @@ function send(answer: Answer, reply: FastifyReply): FastifyReply {
 
 function bodyOf<P extends Permit<Action>, Q, B>(definition: Definition<P, Q, B>, body: unknown): B {
   if (definition.body !== null) {
-    if (body === undefined)
-      throw new ApiError("BAD_REQUEST", "Format error in JSON body: the body is missing");
+    if (body === undefined) throw new ApiError("BAD_REQUEST", "Format error in JSON body: the body is empty");
     return definition.body.read(body, BODY);
   }
   const empty = body === undefined || body === null || (isObject(body) && Object.keys(body).length === 0);

@@ -180,6 +180,7 @@ class FrontEnd implements HttpServer {
         done(new ApiError("UNSUPPORTED", `Not supported: a body with Content-Encoding ${encoding}`));
         return;
       }
+      if (body.length === 0) return done(null, undefined);
       try {
         done(null, parseJson(body as Buffer, limits));
       } catch (error) {
@@ -187,6 +188,9 @@ class FrontEnd implements HttpServer {
       }
     });
     app.addContentTypeParser("*", (request, _payload, done) => {
+      const { "content-length": length, "transfer-encoding": chunked } = request.headers;
+      // Some clients name a type for a body that is not there.
+      if (chunked === undefined && (length ?? "0") === "0") return done(null, undefined);
       const sent = request.headers["content-type"];
       const not = sent === undefined ? "it is missing" : `not \`${sent}\``;
       done(new ApiError("BAD_REQUEST", `Wrong input: Content-Type must be application/json, ${not}`));

@@ -468,6 +468,7 @@ export class GroupLoop implements Group {
     const applied = this.#history.apply(entry);
     if (applied === null) return;
     this.#core.applyConfChange(applied.change);
+    this.#source.membershipChanged(entry.index);
     this.#notices.tell({ kind: "membership", conf: applied.conf, index: entry.index });
   }
 

@@ -26,6 +26,8 @@ export class SnapshotSource {
   #held: Held | null = null;
   /** Captured at an index whose membership is not known yet. */
   #early: CapturedSnapshot | null = null;
+  /** The newest membership change: older snapshots are not handed out any more. */
+  #neededFrom = 0;
   #capturing = false;
   #stopped = false;
 
@@ -36,12 +38,23 @@ export class SnapshotSource {
   /** What can be sent now, or null, and then one is being captured. */
   newest(tick: number): SnapshotMeta | null {
     this.#adopt(tick);
-    if (this.#held !== null) {
-      this.#held.lastUsedTick = tick;
-      return this.#held.meta;
+    const held = this.#held;
+    if (held !== null && held.meta.index >= this.#neededFrom) {
+      held.lastUsedTick = tick;
+      return held.meta;
+    }
+    if (held !== null && held.users > 0) return null;
+    if (held !== null) {
+      this.#held = null;
+      this.#dispose(held.captured);
     }
     if (!this.#capturing && this.#early === null && !this.#stopped) this.#capture();
     return null;
+  }
+
+  /** The membership changed at `index`: a newcomer ignores a snapshot that does not name it, so older ones are useless. */
+  membershipChanged(index: LogIndex): void {
+    this.#neededFrom = index;
   }
 
   /** Entries above it are needed by whoever receives it: the log is not compacted beyond. */

@@ -1,6 +1,13 @@
 /** What a leader does with answers, proposals and the passing of time. */
 import { abandonTransfer, startTransfer, tellToStand } from "./transfer.ts";
-import { appendOwn, broadcastAppend, maybeCommit, sendAppend, type Draft } from "./replication.ts";
+import {
+  appendOwn,
+  broadcastAppend,
+  leaveJointByItself,
+  maybeCommit,
+  sendAppend,
+  type Draft,
+} from "./replication.ts";
 import { becomeFollower } from "./roles.ts";
 import { decodeConfChange, isConfChange } from "./conf-change.ts";
 import { onHeartbeatProof, onReadRequest, releaseEarlyReads, sendHeartbeatRound } from "./read-index.ts";
@@ -148,7 +155,10 @@ export function tickLeader(core: CoreState): void {
   if (core.electionElapsed >= core.settings.electionTicks) {
     core.electionElapsed = 0;
     if (core.settings.checkQuorum && !checkQuorum(core)) return;
-    abandonTransfer(core);
+    if (core.transferTarget !== NOBODY) {
+      abandonTransfer(core);
+      leaveJointByItself(core);
+    }
   }
   if (core.heartbeatElapsed < core.settings.heartbeatTicks) return;
   core.heartbeatElapsed = 0;

@@ -109,9 +109,13 @@ export function broadcastHeartbeat(core: CoreState, readToken: string): void {
 export function noteApplied(core: CoreState, index: LogIndex): void {
   const finished = core.log.appliedTo(index);
   core.uncommittedBytes = Math.max(0, core.uncommittedBytes - finished);
+  leaveJointByItself(core);
+}
+
+/** Tried again with every applied entry, and when a transfer that stood in the way was abandoned. */
+export function leaveJointByItself(core: CoreState): void {
   const conf = core.tracker.conf;
-  if (!conf.autoLeave || core.role !== "leader" || index < core.pendingConfIndex) return;
-  // Tried again with every applied entry: a transfer may stand in the way now.
+  if (!conf.autoLeave || core.role !== "leader" || core.log.applied < core.pendingConfIndex) return;
   if (core.transferTarget !== NOBODY || core.tracker.get(core.id) === undefined) return;
   core.pendingConfIndex = plus(core.log.lastIndex(), 1);
   const fits = appendOwn(core, [{ kind: "confChangeV2", data: NO_BYTES }]);

@@ -94,3 +94,17 @@ test("a group of one grows to three by simple changes, and shrinks back by a joi
   expect(group.member(1).conf).toEqual(conf([1]));
   expect(group.core(1).status().commit).toBe(LogIndex(7));
 });
+
+test("a joint configuration is left even when a transfer, abandoned later, stood in the way (raft.md, never 14)", () => {
+  const group = cluster(3).elect(1);
+  const leader = group.core(1);
+  leader.proposeConfChange(confChange([{ kind: "remove", node: NodeId(3) }], { transition: "implicit" }));
+  // The transfer begins before the joint configuration is applied, and its target never hears of it.
+  group.cut = ({ kind }) => kind === "timeoutNow";
+  expect(leader.transferLeader(NodeId(2))).toBeNull();
+  group.settle();
+  expect(group.member(1).conf.votersOutgoing).toEqual([1, 2, 3]);
+  group.tick(10);
+  expect(group.leaders()).toEqual([1]);
+  for (const id of [1, 2]) expect(group.member(id).conf).toEqual(conf([1, 2]));
+});

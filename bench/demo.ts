@@ -247,4 +247,5 @@ async function survive(
   promises.check(`told to stop (SIGTERM), the node ends with exit code 0 (${code})`, code === 0);
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 process.exitCode = await demo(process.argv.slice(2));

@@ -30,6 +30,7 @@ if (name === undefined) {
   console.log("npm run bench -- <name> [options]\n");
   for (const known of names()) console.log(`  ${known.padEnd(18)}${about(known)}`);
 } else if (names().includes(name)) {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
   const benchmark = (await import(`./${name}.js`)) as Benchmark;
   await benchmark.main(args);
 } else {

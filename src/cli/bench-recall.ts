@@ -48,6 +48,8 @@ export interface RecallOptions {
 const QUICK = { limit: 5_000, queries: 200, ef: [16, 64, 200], minSeconds: 0.3 };
 const FULL = { queries: 1_000, minSeconds: 1 };
 const EXIT_BELOW = 1;
+/** After Ctrl-C, as shells have it. */
+const EXIT_INTERRUPTED = 130;
 
 /** Adds `bench recall` to the program. */
 export function registerBench(program: Command): void {
@@ -96,6 +98,9 @@ function share(text: string): number {
 }
 
 async function recallAction(options: RecallOptions): Promise<number> {
+  // Ends the helpers, and what lies in temporary directories, on the way out.
+  const onSignal = () => process.exit(EXIT_INTERRUPTED);
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   try {
     const report = await runRecall(options, (line) => console.error(line));
     const written = writeReport(report, options.out ?? join(cacheDirectory(), "reports"));
@@ -107,6 +112,8 @@ async function recallAction(options: RecallOptions): Promise<number> {
       throw error;
     console.error(`bench recall failed: ${error.message}`);
     return 1;
+  } finally {
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
 }
 

@@ -56,6 +56,10 @@ export interface ImportReport {
 const EXIT_INTERRUPTED = 130;
 const SAVE_EVERY_MS = 1_000;
 const ROWS_PER_BATCH_MAX = 10_000;
+/** A request stays well below what a node takes, whatever the dimension. */
+const BODY_BYTES_AIM = 8 << 20;
+/** Of one number as JSON, comma included, at most. */
+const NUMBER_BYTES = 16;
 
 /** Adds `import` to the program. */
 export function registerImport(program: Command): void {
@@ -66,7 +70,12 @@ export function registerImport(program: Command): void {
     .requiredOption("-c, --collection <name>", "where the points go")
     .option("--url <url>", "a node of the cluster", "http://127.0.0.1:6333")
     .addOption(new Option("--api-key <key>", "key or token").env("FLOTILLA_API_KEY"))
-    .option("--batch <rows>", "points per request", wholeNumber(1, ROWS_PER_BATCH_MAX), 100)
+    .option(
+      "--batch <rows>",
+      "points per request, fewer when vectors are long",
+      wholeNumber(1, ROWS_PER_BATCH_MAX),
+      100,
+    )
     .option("--concurrency <n>", "requests in flight at once", wholeNumber(1, 64), 4)
     .addOption(new Option("--format <format>", "when name and first bytes do not tell").choices(FORMATS))
     .option("--hdf5-dataset <name>", "which dataset of an HDF5 file (default: train)")
@@ -251,7 +260,10 @@ function openState(file: string, options: ImportOptions): Promise<StateFile> {
 
 function rowsAfter(source: VectorSource, options: ImportOptions, done: number): AsyncGenerator<VectorBatch> {
   return source.batches({
-    rows: options.batch,
+    rows: Math.max(
+      1,
+      Math.min(options.batch, Math.floor(BODY_BYTES_AIM / (source.dimension * NUMBER_BYTES))),
+    ),
     skip: options.skip + done,
     ...(options.limit === undefined ? {} : { limit: Math.max(0, options.limit - done) }),
   });

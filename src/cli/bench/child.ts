@@ -22,10 +22,14 @@ export class Child<Ask extends object> implements AsyncDisposable {
       if ("ok" in reply) next?.resolve(reply.ok);
       else next?.reject(new Error(reply.failed));
     });
+    const failAll = (why: string) => {
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${source} ${why}`));
+    };
+    // Raised when it cannot be started, and when a question no longer reaches it.
+    this.#process.on("error", (error) => failAll(`cannot be asked: ${error.message}`));
     this.#ended = new Promise((resolve) => {
       this.#process.once("exit", (code, signal) => {
-        for (const { reject } of this.#waiting.splice(0))
-          reject(new Error(`${source} ended early with ${signal ?? `exit code ${code}`}`));
+        failAll(`ended early with ${signal ?? `exit code ${code}`}`);
         resolve();
       });
     });

@@ -13,12 +13,18 @@ import { call, collectionPath, isRecord } from "../rest.ts";
 import { writeVectorFile } from "./vector-file.ts";
 import type { VectorFile } from "./vector-file.ts";
 
-/** A directory for one run that goes away with it. */
+/** A directory for one run that goes away with it, also when the process is told to end in the middle. */
 export class WorkDir implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), "flotilla-bench-"));
+  readonly #remove = () => rmSync(this.path, { recursive: true, force: true });
+
+  constructor() {
+    process.once("exit", this.#remove);
+  }
 
   [Symbol.dispose](): void {
-    rmSync(this.path, { recursive: true, force: true });
+    process.off("exit", this.#remove);
+    this.#remove();
   }
 }
 

@@ -2,6 +2,8 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { HttpClient } from "../http-client.ts";
 import { compiledFile } from "../project.ts";
 
 export interface NodeProcessOptions {
@@ -13,15 +15,16 @@ export interface NodeProcessOptions {
 }
 
 const READY_TIMEOUT_MS = 600_000;
+const POLL_MS = 20;
 const LINES_KEPT = 40;
 
-/** Serves when `start` resolves. Disposing of it stops it as an operator would (SIGTERM). */
+/** Serves all shards when `start` resolves. Disposing of it stops it as an operator would (SIGTERM). */
 export class NodeProcess implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #exited: Promise<number | null>;
   readonly #lines: string[] = [];
   url = "";
-  /** From the start of the process to its ready line. */
+  /** From the start of the process until every shard answers. */
   readySeconds = 0;
 
   private constructor(options: NodeProcessOptions) {
@@ -36,13 +39,22 @@ export class NodeProcess implements AsyncDisposable {
     this.#process = spawn(process.execPath, [compiledFile("src/main.ts"), ...args], {
       stdio: ["ignore", "pipe", "pipe"],
     });
-    this.#exited = new Promise((resolve) => this.#process.once("exit", (code) => resolve(code)));
+    const killWithUs = () => this.#process.kill("SIGKILL");
+    process.once("exit", killWithUs);
+    this.#exited = new Promise((resolve) =>
+      this.#process.once("exit", (code) => {
+        process.off("exit", killWithUs);
+        resolve(code);
+      }),
+    );
   }
 
   static async start(options: NodeProcessOptions): Promise<NodeProcess> {
     const node = new NodeProcess(options);
     const started = performance.now();
-    node.url = await node.#ready(options.readyTimeoutMs ?? READY_TIMEOUT_MS);
+    const timeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
+    node.url = await node.#ready(timeoutMs);
+    await node.#untilAllShards(started + timeoutMs);
     node.readySeconds = (performance.now() - started) / 1000;
     return node;
   }
@@ -65,6 +77,20 @@ export class NodeProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null) await this.stop();
+  }
+
+  /** The ready line says that REST is served; a shard may still be opening. */
+  async #untilAllShards(deadline: number): Promise<void> {
+    using client = new HttpClient({ url: this.url, connections: 1 });
+    for (;;) {
+      const { status, body } = await client.request("GET", "/readyz");
+      if (status === 200) return;
+      if (performance.now() > deadline) {
+        await this.kill();
+        throw new Error(`the node is not ready in time: ${body.toString("utf8").trim()}`);
+      }
+      await sleep(POLL_MS);
+    }
   }
 
   #ready(timeoutMs: number): Promise<string> {

@@ -16,8 +16,11 @@ export interface ProgressOptions {
   readonly from?: number;
   readonly unit: string;
   readonly silent?: boolean;
-  readonly stream?: NodeJS.WriteStream;
+  readonly stream?: ProgressStream;
 }
+
+/** What progress needs of standard output or error. */
+export type ProgressStream = NodeJS.WritableStream & { readonly isTTY?: boolean };
 
 const LINE_EVERY_MS = 2_000;
 
@@ -25,12 +28,12 @@ export function startProgress(options: ProgressOptions): Progress {
   const stream = options.stream ?? process.stderr;
   if (options.silent === true)
     return { update: () => undefined, note: () => undefined, stop: () => undefined };
-  return stream.isTTY && options.total !== null
+  return stream.isTTY === true && options.total !== null
     ? bar({ ...options, total: options.total }, stream)
     : lines(options, stream);
 }
 
-function bar(options: ProgressOptions & { readonly total: number }, stream: NodeJS.WriteStream): Progress {
+function bar(options: ProgressOptions & { readonly total: number }, stream: ProgressStream): Progress {
   const from = options.from ?? 0;
   const started = performance.now();
   const single = new SingleBar(
@@ -56,7 +59,7 @@ function bar(options: ProgressOptions & { readonly total: number }, stream: Node
   };
 }
 
-function lines(options: ProgressOptions, stream: NodeJS.WriteStream): Progress {
+function lines(options: ProgressOptions, stream: ProgressStream): Progress {
   const started = performance.now();
   let lastAt = started;
   let done = options.from ?? 0;

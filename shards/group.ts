@@ -14,9 +14,12 @@ import { Applier } from "./applier.ts";
 import type { ApplyDone } from "./applier.ts";
 import { Compactor } from "./compactor.ts";
 import type { HostLink } from "./host-link.ts";
-import { changeOf, decidesAlone, membershipOf } from "./membership.ts";
+import { decidesAlone, membershipOf } from "./membership.ts";
 import type { MembershipHistory } from "./membership.ts";
 import { Notices } from "./notices.ts";
+import { openCore } from "./open-core.ts";
+import { Pipeline, writeOf } from "./pipeline.ts";
+import type { WriteItem } from "./pipeline.ts";
 import type {
   ApplyOp,
   CapturedSnapshot,
@@ -26,34 +29,30 @@ import type {
   GroupWrite,
   Message,
   NodeId,
+  PeerState,
+  SnapshotMeta,
 } from "./ports.ts";
-import type { SnapshotMeta } from "./ports.ts";
-import { Proposals } from "./proposals.ts";
-import type { Proposed } from "./proposals.ts";
-import { RaftCore } from "./raft/core.ts";
+import { Proposer } from "./proposer.ts";
+import type { RaftCore } from "./raft/core.ts";
 import type { CoreEvent, Role } from "./raft/events.ts";
 import { invariant } from "./raft/invariant.ts";
-import type { Persist, PersistReceipt } from "./raft/ready.ts";
 import { LogIndex, NOBODY, Term } from "./raft/types.ts";
 import { Reads } from "./reads.ts";
 import { SnapshotSource } from "./snapshot-source.ts";
+import { Staging } from "./staging.ts";
+import type { SnapshotMessage } from "./staging.ts";
 import { describeGroup } from "./status.ts";
-import type { Group, GroupNotice, GroupStatus, MembershipStep, ProposalOutcome } from "./surface.ts";
-import type { ProposeOptions, ReadOutcome, WaitOptions } from "./surface.ts";
+import type {
+  Group,
+  GroupNotice,
+  GroupStatus,
+  MembershipStep,
+  ProposalOutcome,
+  ProposeOptions,
+  ReadOutcome,
+  WaitOptions,
+} from "./surface.ts";
 import { Patience } from "./waiting.ts";
-
-const NO_DATA = new Uint8Array(0);
-
-/** One Ready's part that waits for the disk, in the order of Readys. */
-export interface WriteItem {
-  readonly group: GroupLoop;
-  readonly write: GroupWrite | null;
-  readonly receipt: PersistReceipt | null;
-  readonly thenSend: readonly Message[];
-  readonly thenApply: readonly Entry[];
-  /** The state machine takes this over before the log does; null once it has. */
-  restore: { readonly meta: SnapshotMeta; readonly snapshot: CapturedSnapshot; begun: boolean } | null;
-}
 
 export interface GroupParts {
   readonly log: GroupLog;
@@ -62,11 +61,6 @@ export interface GroupParts {
   readonly applied: LogIndex;
   readonly durable: LogIndex;
   readonly link: HostLink;
-}
-
-interface Staged {
-  readonly message: Extract<Message, { kind: "snapshot" }>;
-  readonly snapshot: CapturedSnapshot;
 }
 
 type Internal =
@@ -82,20 +76,17 @@ export class GroupLoop implements Group {
   readonly #applier: Applier;
   readonly #source: SnapshotSource;
   readonly #compactor: Compactor;
-  readonly #proposals: Proposals;
+  readonly #proposer: Proposer;
   readonly #reads: Reads;
   readonly #history: MembershipHistory;
   readonly #notices = new Notices();
   #inbox: Message[] = [];
   #internal: Internal[] = [];
-  #staged: Staged[] = [];
-  #pipeline: WriteItem[] = [];
-  #writing = 0;
+  readonly #staging = new Staging();
+  readonly #pipeline: Pipeline;
   #role: Role = "follower";
   #term = Term(0);
   #leader: NodeId | null = null;
-  /** Bytes this leader proposed that are not applied yet. */
-  #unappliedBytes = 0;
   /** Applied, and taken note of: memberships up to here are known. */
   #noted: LogIndex;
   #failure: string | null = null;
@@ -134,41 +125,17 @@ export class GroupLoop implements Group {
       decided: (to) => this.#compactTo(to),
       failed: (error) => this.#later({ kind: "applyFailed", error }),
     });
-    this.#proposals = new Proposals({
-      countMax: limits.proposalsMax,
-      bytesMax: limits.proposalBytesMax,
-      nowMs: () => link.nowMs(),
-      onEnd: ({ kind }, ms) => link.event({ kind: "proposalEnded", group: id, outcome: kind, ms }),
-      onCommit: (ms) => link.event({ kind: "committed", group: id, ms }),
-    });
+    this.#proposer = new Proposer(id, link);
+    this.#pipeline = new Pipeline(id, log.hardState(), limits.commitCarryTicks);
     this.#reads = new Reads({
       max: limits.readsMax,
       retryTicks: limits.readRetryTicks,
       nonce: `${link.node}.${link.random.below(2 ** 31)}.${link.random.below(2 ** 31)}`,
     });
-    this.#core = new RaftCore(
-      {
-        id: link.node,
-        electionTicks: limits.electionTicks,
-        heartbeatTicks: limits.heartbeatTicks,
-        maxMessageBytes: limits.appendBytesMax,
-        maxInflightMessages: limits.inflightMessagesMax,
-        maxUncommittedBytes: limits.unappliedBytesMax,
-        maxApplyBytes: limits.applyBytesMax * 2,
-        maxPendingReads: limits.readsMax,
-        deathEvidence: true,
-        random: (bound) => link.random.below(bound),
-        applied: known,
-      },
-      {
-        initialState: () => ({ hardState: log.hardState(), conf: log.boundary().conf }),
-        firstIndex: () => log.firstIndex(),
-        lastIndex: () => log.lastIndex(),
-        term: (index) => log.term(index),
-        entries: (low, high, maxBytes) => log.entries(low, high, maxBytes),
-        snapshot: () => this.#source.newest(link.tick) ?? "temporarilyUnavailable",
-      },
-    );
+    this.#core = openCore(link, log, {
+      applied: known,
+      snapshot: () => this.#source.newest(link.tick) ?? "temporarilyUnavailable",
+    });
     this.#term = log.hardState().term;
     // Nobody else could answer, so there is nothing to wait for.
     if (decidesAlone(this.#history.latest, link.node)) this.#core.campaign();
@@ -177,13 +144,11 @@ export class GroupLoop implements Group {
   // ---------------------------------------------------------------------------------------------- for callers
 
   propose(data: Uint8Array, options: ProposeOptions = {}): Promise<ProposalOutcome> {
-    if (data.length > this.#link.limits.entryBytesMax)
-      return Promise.resolve({ kind: "dropped", why: "tooLarge" });
-    return this.#propose({ kind: "data", data, wait: options.wait ?? "applied" }, options);
+    return this.#propose(() => this.#proposer.data(data, options));
   }
 
   changeMembership(steps: readonly MembershipStep[], options: WaitOptions = {}): Promise<ProposalOutcome> {
-    return this.#propose({ kind: "membership", change: changeOf(steps), data: NO_DATA }, options);
+    return this.#propose(() => this.#proposer.membership(steps, options));
   }
 
   readIndex(options: WaitOptions = {}): Promise<ReadOutcome> {
@@ -214,7 +179,7 @@ export class GroupLoop implements Group {
       log: this.#log,
       applier: this.#applier,
       durable: this.#compactor.durable,
-      proposals: this.#proposals.count,
+      proposals: this.#proposer.count,
     });
   }
 
@@ -241,13 +206,13 @@ export class GroupLoop implements Group {
     return true;
   }
 
-  receiveSnapshot(message: Staged["message"], snapshot: CapturedSnapshot): boolean {
+  receiveSnapshot(message: SnapshotMessage, snapshot: CapturedSnapshot): boolean {
     if (!this.receive(message)) return false;
-    this.#staged.push({ message, snapshot });
+    this.#staging.add(message, snapshot);
     return true;
   }
 
-  peerChanged(peer: NodeId, state: "connected" | "lost" | "refused" | "unreachable"): void {
+  peerChanged(peer: NodeId, state: PeerState): void {
     if (state === "connected") this.#core.reportConnected(peer);
     else if (state === "lost") this.#core.reportConnectionLost(peer);
     else if (state === "refused") this.#core.reportConnectionRefused(peer);
@@ -258,9 +223,10 @@ export class GroupLoop implements Group {
   tick(): void {
     this.#core.tick();
     const now = this.#link.tick;
-    this.#proposals.tick(now);
+    this.#proposer.tick();
     this.#source.tick(now);
-    if (this.#reads.tick(now) || this.#core.hasReady()) this.#link.wake(this.id);
+    const carried = this.#pipeline.tick(now);
+    if (this.#reads.tick(now) || carried || this.#core.hasReady()) this.#link.wake(this.id);
   }
 
   /** Internal events, then messages, then proposals and reads; answers how many inputs it took. */
@@ -273,7 +239,7 @@ export class GroupLoop implements Group {
     this.#inbox = this.#inbox.length <= max ? [] : this.#inbox.slice(max);
     for (const message of messages) this.#core.step(message);
     if (this.#inbox.length > 0) this.#link.wake(this.id);
-    const proposed = this.#proposeWaiting();
+    const proposed = this.#proposer.pump(this.#core, this.#leader);
     const token = this.#reads.ask(this.#link.tick);
     if (token !== null) {
       const asked = this.#core.readIndex(token);
@@ -292,45 +258,46 @@ export class GroupLoop implements Group {
       const { persist, thenSend, thenApply } = ready;
       const snapshot = persist?.snapshot ?? null;
       if (persist !== null || thenSend.length > 0 || thenApply.length > 0)
-        this.#pipeline.push({
-          group: this,
-          write: persist === null ? null : writeOf(this.id, persist),
-          receipt: persist?.receipt ?? null,
-          thenSend,
-          thenApply,
-          restore: snapshot === null ? null : this.#stagedFor(snapshot),
-        });
+        this.#pipeline.push(
+          {
+            group: this.id,
+            write: writeOf(this.id, persist),
+            receipt: persist?.receipt ?? null,
+            commit: persist?.hardState?.commit ?? null,
+            thenSend,
+            thenApply,
+            restore:
+              snapshot === null
+                ? null
+                : { meta: snapshot, snapshot: this.#staging.claim(snapshot), begun: false },
+          },
+          this.#link.tick,
+        );
     }
     this.#reads.applied(this.#applier.applied);
-    this.#disposeStaged();
+    for (const unwanted of this.#staging.unwanted((message) => this.#inbox.includes(message)))
+      this.#link.discard(unwanted, this.id);
   }
 
-  /** What the next transaction is to carry, in order; stops at a snapshot until the state machine has it. */
+  /** What the next transaction is to carry, in order. */
   takeWrites(): readonly WriteItem[] {
-    const blocked = this.#pipeline.findIndex((item) => item.restore !== null);
-    const taken = blocked < 0 ? this.#pipeline : this.#pipeline.slice(0, blocked);
-    this.#pipeline = blocked < 0 ? [] : this.#pipeline.slice(blocked);
-    this.#writing += taken.length;
-    const restore = this.#pipeline[0]?.restore ?? null;
-    // Restore first, boundary after: a crash in between leaves a state machine ahead of an intact log, which only
-    // skips what it has; the other way round it would leave a hole that nothing fills (README, "Snapshots").
-    if (restore !== null && !restore.begun && this.#writing === 0) {
-      restore.begun = true;
-      this.#applier.restore(restore.meta, restore.snapshot);
-    }
-    return taken;
+    return this.#pipeline.take(this.#applier);
+  }
+
+  /** What a closing host may still write, though nobody waits for it. */
+  get unwritten(): GroupWrite | null {
+    return this.#failure === null ? this.#pipeline.unwritten : null;
   }
 
   written(item: WriteItem): void {
-    this.#writing--;
-    const commit = item.write?.hardState?.commit;
+    this.#pipeline.finished();
     if (item.write?.compactTo !== undefined) this.#compacted(item.write.compactTo);
     this.#route(item.thenSend);
     if (item.receipt !== null) this.#core.persisted(item.receipt);
-    for (const entry of item.thenApply) this.#proposals.committed(entry);
+    this.#proposer.committed(item.thenApply);
     this.#applier.entries(item.thenApply);
-    if (commit !== undefined) this.#notices.tell({ kind: "commit", index: commit });
-    if (this.#pipeline.length > 0 || this.#core.hasReady()) this.#link.wake(this.id);
+    if (item.commit !== null) this.#notices.tell({ kind: "commit", index: item.commit });
+    if (!this.#pipeline.isEmpty || this.#core.hasReady()) this.#link.wake(this.id);
   }
 
   /** Ends the group's part on this node; what waits is told. */
@@ -339,14 +306,11 @@ export class GroupLoop implements Group {
     this.#failure = why;
     this.#inbox = [];
     this.#internal = [];
-    const staged = [...this.#staged.map(({ snapshot }) => snapshot)];
-    for (const { restore } of this.#pipeline) if (restore?.begun === false) staged.push(restore.snapshot);
-    this.#pipeline = [];
-    this.#staged = [];
-    this.#proposals.stop(why);
+    const left = [...this.#staging.unwanted(() => false), ...this.#pipeline.clear()];
+    this.#proposer.stop(why);
     this.#reads.stop(why);
     this.#notices.tell({ kind: "stopped", why });
-    for (const snapshot of staged) await snapshot[Symbol.asyncDispose]();
+    for (const snapshot of left) await snapshot[Symbol.asyncDispose]();
     await this.#source.stop();
     await this.#applier.stop();
   }
@@ -369,40 +333,11 @@ export class GroupLoop implements Group {
     return new Patience(options, { tick: this.#link.tick, tickMs: this.#link.limits.tickMs });
   }
 
-  #propose(proposed: Proposed, options: WaitOptions): Promise<ProposalOutcome> {
+  #propose(add: () => Promise<ProposalOutcome>): Promise<ProposalOutcome> {
     if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
-    const outcome = this.#proposals.add(proposed, this.#patience(options));
+    const outcome = add();
     this.#link.wake(this.id);
     return outcome;
-  }
-
-  #proposeWaiting(): number {
-    let count = 0;
-    while (this.#proposals.waiting > 0 && count < this.#link.limits.turnInputsMax) {
-      if (!this.#core.isLeader) {
-        this.#proposals.refuseWaiting({ kind: "notLeader", leader: this.#leader });
-        break;
-      }
-      const room = this.#link.limits.unappliedBytesMax - this.#unappliedBytes;
-      if (this.#unappliedBytes > 0 && room <= 0) break;
-      const batch = this.#proposals.next(Math.max(room, 1));
-      const first = batch[0]?.proposed;
-      invariant(first !== undefined, "what waits is in a batch");
-      const bytes = batch.reduce((sum, { proposed }) => sum + proposed.data.length, 0);
-      if (this.#unappliedBytes > 0 && bytes > room) break;
-      const answer =
-        first.kind === "membership"
-          ? this.#core.proposeConfChange(first.change)
-          : this.#core.propose(batch.map(({ proposed }) => proposed.data));
-      count += batch.length;
-      if (answer.kind !== "accepted") {
-        this.#proposals.refused(batch, { kind: "dropped", why: "refusedByCore" });
-        continue;
-      }
-      this.#proposals.entered(batch, answer.first, answer.term);
-      this.#unappliedBytes += bytes;
-    }
-    return count;
   }
 
   #note(event: Internal): void {
@@ -413,8 +348,8 @@ export class GroupLoop implements Group {
         this.#noted = event.meta.index;
         this.#history.restart(event.meta.index, event.meta.conf);
         this.#notices.tell({ kind: "membership", conf: event.meta.conf, index: event.meta.index });
-        this.#proposals.skippedTo(event.meta.index);
-        for (const item of this.#pipeline) if (item.restore?.meta === event.meta) item.restore = null;
+        this.#proposer.skippedTo(event.meta.index);
+        this.#pipeline.restored(event.meta);
         this.#link.event({ kind: "snapshotRestored", group: this.id, index: event.meta.index });
         this.#notices.tell({ kind: "applied", index: this.#applier.applied });
         return;
@@ -426,15 +361,19 @@ export class GroupLoop implements Group {
         return;
       case "compact":
         // A snapshot that is about to replace the log lies above whatever was to be cut off.
-        if (this.#pipeline.some((item) => item.restore !== null)) return this.#compactor.done();
-        this.#pipeline.push({
-          group: this,
-          write: { group: this.id, compactTo: event.to },
-          receipt: null,
-          thenSend: [],
-          thenApply: [],
-          restore: null,
-        });
+        if (this.#pipeline.isRestoring) return this.#compactor.done();
+        this.#pipeline.push(
+          {
+            group: this.id,
+            write: { group: this.id, compactTo: event.to },
+            receipt: null,
+            commit: null,
+            thenSend: [],
+            thenApply: [],
+            restore: null,
+          },
+          this.#link.tick,
+        );
     }
   }
 
@@ -443,9 +382,7 @@ export class GroupLoop implements Group {
     invariant(last !== undefined, "an apply call has entries");
     entries.forEach((entry, at) => {
       if (entry.kind !== "normal") this.#applyMembership(entry);
-      if (entry.term === this.#term)
-        this.#unappliedBytes = Math.max(0, this.#unappliedBytes - entry.data.length);
-      this.#proposals.applied(entry, results[at]);
+      this.#proposer.applied(entry, results[at], entry.term === this.#term);
     });
     this.#noted = last.index;
     this.#core.applied(last.index);
@@ -478,10 +415,8 @@ export class GroupLoop implements Group {
       const led = this.#role === "leader";
       this.#role = event.role;
       this.#term = event.term;
-      this.#unappliedBytes = 0;
-      if (event.role === "leader") this.#proposals.leadershipWon();
-      else if (led)
-        this.#proposals.leadershipLost(this.#leader, this.#link.tick + this.#link.limits.settleTicks);
+      const change = event.role === "leader" ? "won" : led ? "lost" : "none";
+      this.#proposer.roleChanged(change, this.#leader);
       this.#notices.tell({ kind: "role", role: event.role, term: event.term });
     } else if (event.kind === "leaderChanged") {
       this.#leader = event.leader === NOBODY ? null : event.leader;
@@ -496,29 +431,13 @@ export class GroupLoop implements Group {
     }
   }
 
-  #sendSnapshot(message: Extract<Message, { kind: "snapshot" }>): void {
+  #sendSnapshot(message: SnapshotMessage): void {
     const { to, meta } = message;
     const captured = this.#source.acquire(meta.index);
     const report = (ok: boolean): void =>
       this.#later({ kind: "snapshotSent", to, index: meta.index, ok: ok && captured !== null });
     if (captured === null) return report(false);
     this.#link.sendSnapshot({ group: this.id, message }, captured).then(report, () => report(false));
-  }
-
-  #stagedFor(meta: SnapshotMeta): WriteItem["restore"] {
-    const at = this.#staged.findIndex(({ message }) => message.meta.index === meta.index);
-    const [found] = at < 0 ? [] : this.#staged.splice(at, 1);
-    invariant(found !== undefined, () => `the bytes of the snapshot at ${meta.index} are here`);
-    return { meta, snapshot: found.snapshot, begun: false };
-  }
-
-  /** Snapshots whose message the core has seen and did not want. */
-  #disposeStaged(): void {
-    if (this.#staged.length === 0) return;
-    const waiting = this.#staged.filter(({ message }) => this.#inbox.includes(message));
-    const unwanted = this.#staged.filter((staged) => !waiting.includes(staged));
-    this.#staged = waiting;
-    for (const { snapshot } of unwanted) this.#link.discard(snapshot, this.id);
   }
 
   /** The boundary at an applied index; null while this loop has not taken note of that index. */
@@ -538,14 +457,4 @@ export class GroupLoop implements Group {
     this.#compactor.done();
     this.#link.event({ kind: "compacted", group: this.id, to: to.index, keptBytes: this.#log.bytes() });
   }
-}
-
-function writeOf(group: GroupId, { snapshot, entries, hardState }: Persist): GroupWrite | null {
-  if (snapshot === null && entries.length === 0 && hardState === null) return null;
-  return {
-    group,
-    ...(snapshot !== null && { snapshot }),
-    ...(entries.length > 0 && { entries }),
-    ...(hardState !== null && { hardState }),
-  };
 }

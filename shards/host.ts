@@ -5,10 +5,10 @@
  * inputs pile up for the next one: that is the group commit.
  */
 import { GroupLoop } from "./group.ts";
-import type { WriteItem } from "./group.ts";
 import type { HostLink } from "./host-link.ts";
 import { hostLimits } from "./limits.ts";
 import { Mailroom } from "./mailroom.ts";
+import type { WriteItem } from "./pipeline.ts";
 import { LogError } from "./ports.ts";
 import type { GroupId, GroupWrite, ShardEvent } from "./ports.ts";
 import type { Group, Host, HostLimits, HostOptions, HostParts, OpenGroup } from "./surface.ts";
@@ -91,6 +91,9 @@ class NodeHost implements Host {
           `remove this node and let it join again`,
         { group, index: boundary },
       );
+    if (this.#closed) throw new Error("the host is closed");
+    if (this.#groups.has(group))
+      throw new LogError("LOG_EXISTS", `group ${group} is open already`, { group });
     const loop = new GroupLoop(group, { log: groupLog, applyOp, applied, durable, link: this.#link });
     this.#groups.set(group, loop);
     this.#event({ kind: "groupOpened", group, applied, last: groupLog.lastIndex() });
@@ -103,9 +106,11 @@ class NodeHost implements Host {
     if (loop === undefined) return;
     this.#groups.delete(group);
     this.#awake.delete(loop);
+    const { unwritten } = loop;
     await loop.stop("the group was closed");
     // Its items of the running transaction come to rest before anybody opens it again.
     await this.#idleLog();
+    if (unwritten !== null) await this.#writeLast(unwritten);
     this.#event({ kind: "groupClosed", group });
   }
 
@@ -211,10 +216,18 @@ class NodeHost implements Host {
       return;
     }
     const items: WriteItem[] = [];
-    for (const group of groups) this.#guard(group, () => items.push(...group.takeWrites()));
+    const settled: WriteItem[] = [];
+    for (const group of groups)
+      this.#guard(group, () => {
+        const taken = group.takeWrites();
+        const first = taken.findIndex((item) => item.write !== null);
+        settled.push(...(first < 0 ? taken : taken.slice(0, first)));
+        if (first >= 0) items.push(...taken.slice(first));
+      });
+    // What rests on earlier writes alone goes on at once: the state machine works while the disk does.
+    if (settled.length > 0) this.#finishWrite(settled);
     if (items.length === 0) return;
     const writes = items.map((item) => item.write).filter((write) => write !== null);
-    if (writes.length === 0) return this.#finishWrite(items);
     const startedMs = this.#parts.clock.nowMs();
     this.#writing = this.#parts.log.write(writes).then(
       () => {
@@ -233,9 +246,11 @@ class NodeHost implements Host {
   #finishWrite(items: readonly WriteItem[]): void {
     const groups = new Set<GroupLoop>();
     for (const item of items) {
-      if (item.group.stopped) continue;
-      groups.add(item.group);
-      this.#guard(item.group, () => item.group.written(item));
+      const group = this.#groups.get(item.group);
+      // It was closed or stopped meanwhile, and told everybody who waited.
+      if (group === undefined || group.stopped) continue;
+      groups.add(group);
+      this.#guard(group, () => group.written(item));
     }
     for (const group of groups) this.#guard(group, () => group.collect());
     this.#mailroom.flush();
@@ -245,6 +260,21 @@ class NodeHost implements Host {
   /** The log is one file: nobody knows what of it is on disk now, so no group may promise anything any more. */
   #logFailed(error: Error): void {
     for (const group of this.#groups.values()) if (!group.stopped) this.#stop(group, error);
+  }
+
+  /** Spares the next start some entries; whether it succeeds changes no promise. */
+  async #writeLast(write: GroupWrite): Promise<void> {
+    this.#writing = this.#parts.log.write([write]).then(
+      () => {
+        this.#writing = null;
+        if (this.#awake.size > 0) this.#askForTurn();
+      },
+      (error: unknown) => {
+        this.#writing = null;
+        this.#logFailed(asError(error));
+      },
+    );
+    await this.#writing;
   }
 
   async #idleLog(): Promise<void> {

@@ -36,6 +36,8 @@ export const HOST_DEFAULTS: HostLimits = {
   keepBytes: 32 * MIB,
   /** Ticks a proposal waits, after leadership was lost, for the log to tell how it ended. */
   settleTicks: 60,
+  /** Ticks after which a commit index is written by itself when no other write took it along. */
+  commitCarryTicks: 25,
   /** Ticks after which a read that was not confirmed is asked again: its request or answer was lost. */
   readRetryTicks: 15,
   /** Ticks a captured snapshot is kept for the next follower that needs one. */

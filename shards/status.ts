@@ -29,7 +29,8 @@ export function describeGroup(parts: StatusParts): GroupStatus {
     term: core.term,
     leader: core.leader === NOBODY ? null : core.leader,
     commit: core.commit,
-    applied: applier.applied,
+    // The state machine may know more after a crash than the log does (adr/0003).
+    applied: applier.applied < core.commit ? applier.applied : core.commit,
     durable: parts.durable,
     firstIndex: core.firstIndex,
     lastIndex: core.lastIndex,

@@ -186,6 +186,7 @@ export interface HostLimits {
   readonly compactBytes: number;
   readonly keepBytes: number;
   readonly settleTicks: number;
+  readonly commitCarryTicks: number;
   readonly readRetryTicks: number;
   readonly snapshotKeepTicks: number;
 }

@@ -156,10 +156,21 @@ export class TestCluster {
     return this.group(id).status();
   }
 
-  /** The node is gone without a word; its log and state machine stay for a restart. */
+  /** The node is gone without a word, writing nothing more; its log and state machine stay for a restart. */
   async kill(id: number, ...states: ("lost" | "refused")[]): Promise<void> {
+    const { log, host } = this.node(id);
     this.network.gone(NodeId(id), states);
+    log.failWith = new Error("killed");
+    log.failWhen = () => true;
+    await host[Symbol.asyncDispose]();
+    await this.settle();
+    log.failWith = null;
+  }
+
+  /** The node closes as it does on SIGTERM. */
+  async stop(id: number): Promise<void> {
     await this.node(id).host[Symbol.asyncDispose]();
+    this.network.gone(NodeId(id));
     await this.settle();
   }
 

@@ -1,0 +1,113 @@
+import type { HostLink } from "./host-link.ts";
+import { changeOf } from "./membership.ts";
+import type { Entry, GroupId, NodeId } from "./ports.ts";
+import { Proposals } from "./proposals.ts";
+import type { Pending, Proposed } from "./proposals.ts";
+import type { RaftCore } from "./raft/core.ts";
+import { invariant } from "./raft/invariant.ts";
+import type { LogIndex } from "./raft/types.ts";
+import type { MembershipStep, ProposalOutcome, ProposeOptions, WaitOptions } from "./surface.ts";
+import { Patience } from "./waiting.ts";
+
+const NO_DATA = new Uint8Array(0);
+
+/** Takes proposals from callers into the core, no faster than the state machine applies them. */
+export class Proposer {
+  readonly #link: HostLink;
+  readonly #pending: Proposals;
+  /** Bytes this leader proposed that are not applied yet. */
+  #unappliedBytes = 0;
+
+  constructor(group: GroupId, link: HostLink) {
+    this.#link = link;
+    this.#pending = new Proposals({
+      countMax: link.limits.proposalsMax,
+      bytesMax: link.limits.proposalBytesMax,
+      nowMs: () => link.nowMs(),
+      onEnd: ({ kind }, ms) => link.event({ kind: "proposalEnded", group, outcome: kind, ms }),
+      onCommit: (ms) => link.event({ kind: "committed", group, ms }),
+    });
+  }
+
+  /** Proposals without an outcome. */
+  get count(): number {
+    return this.#pending.count;
+  }
+
+  data(data: Uint8Array, options: ProposeOptions): Promise<ProposalOutcome> {
+    if (data.length > this.#link.limits.entryBytesMax)
+      return Promise.resolve({ kind: "dropped", why: "tooLarge" });
+    return this.#add({ kind: "data", data, wait: options.wait ?? "applied" }, options);
+  }
+
+  membership(steps: readonly MembershipStep[], options: WaitOptions): Promise<ProposalOutcome> {
+    return this.#add({ kind: "membership", change: changeOf(steps), data: NO_DATA }, options);
+  }
+
+  /** As many as there is room for; answers how many were dealt with. */
+  pump(core: RaftCore, leader: NodeId | null): number {
+    let count = 0;
+    while (this.#pending.waiting > 0 && count < this.#link.limits.turnInputsMax) {
+      if (!core.isLeader) {
+        this.#pending.refuseWaiting({ kind: "notLeader", leader });
+        break;
+      }
+      const room = this.#link.limits.unappliedBytesMax - this.#unappliedBytes;
+      const batch = this.#pending.next(Math.max(room, 1));
+      const bytes = batch.reduce((sum, { proposed }) => sum + proposed.data.length, 0);
+      // A single one always fits when nothing is on its way, or it would wait for ever.
+      if (this.#unappliedBytes > 0 && bytes > room) break;
+      this.#propose(core, batch, bytes);
+      count += batch.length;
+    }
+    return count;
+  }
+
+  committed(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#pending.committed(entry);
+  }
+
+  applied(entry: Entry, result: unknown, isOfThisReign: boolean): void {
+    if (isOfThisReign) this.#unappliedBytes = Math.max(0, this.#unappliedBytes - entry.data.length);
+    this.#pending.applied(entry, result);
+  }
+
+  skippedTo(index: LogIndex): void {
+    this.#pending.skippedTo(index);
+  }
+
+  roleChanged(change: "won" | "lost" | "none", leader: NodeId | null): void {
+    this.#unappliedBytes = 0;
+    if (change === "won") this.#pending.leadershipWon();
+    else if (change === "lost")
+      this.#pending.leadershipLost(leader, this.#link.tick + this.#link.limits.settleTicks);
+  }
+
+  tick(): void {
+    this.#pending.tick(this.#link.tick);
+  }
+
+  stop(why: string): void {
+    this.#pending.stop(why);
+  }
+
+  #add(proposed: Proposed, options: WaitOptions): Promise<ProposalOutcome> {
+    return this.#pending.add(
+      proposed,
+      new Patience(options, { tick: this.#link.tick, tickMs: this.#link.limits.tickMs }),
+    );
+  }
+
+  #propose(core: RaftCore, batch: readonly Pending[], bytes: number): void {
+    const first = batch[0]?.proposed;
+    invariant(first !== undefined, "what waits is in a batch");
+    const answer =
+      first.kind === "membership"
+        ? core.proposeConfChange(first.change)
+        : core.propose(batch.map(({ proposed }) => proposed.data));
+    if (answer.kind !== "accepted")
+      return this.#pending.refused(batch, { kind: "dropped", why: "refusedByCore" });
+    this.#pending.entered(batch, answer.first, answer.term);
+    this.#unappliedBytes += bytes;
+  }
+}

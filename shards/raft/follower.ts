@@ -84,20 +84,17 @@ export function onSnapshot(core: CoreState, message: Snapshot): void {
   });
 }
 
+/**
+ * A configuration that does not name this member is no reason: a snapshot that was captured before it was added is
+ * shared with it, and the entry that adds it follows in the log.
+ */
 function whyNotInstalled(core: CoreState, { meta }: Snapshot): string | null {
   const { log } = core;
   if (meta.index <= log.committed) return `commit ${log.committed} is not below its index ${meta.index}`;
-  if (!names(meta.conf, core)) return `its configuration does not name this member, ${core.id}`;
   if (!log.matches(meta.index, meta.term)) return null;
   // The log already holds what the snapshot covers: only the commit index was behind.
   log.commitTo(meta.index);
   return `the log holds entry ${meta.index} of term ${meta.term} already`;
-}
-
-function names(conf: ConfState, core: CoreState): boolean {
-  return (
-    conf.voters.includes(core.id) || conf.votersOutgoing.includes(core.id) || conf.learners.includes(core.id)
-  );
 }
 
 function install(core: CoreState, { meta }: Snapshot): void {

@@ -14,7 +14,7 @@ export function run(env: Environment, directive: Directive): void {
   command(env, new Arguments(env, directive));
 }
 
-class Arguments {
+export class Arguments {
   readonly #env: Environment;
   readonly directive: Directive;
 
@@ -131,7 +131,7 @@ function addNodes(env: Environment, args: Arguments): void {
     autoLeave: false,
   };
   const options: NodeOptions = {
-    electionTicks: 3,
+    electionTicks: args.number("election-ticks", 3),
     heartbeatTicks: 1,
     preVote: args.flag("prevote"),
     checkQuorum: args.flag("checkquorum"),
@@ -142,6 +142,7 @@ function addNodes(env: Environment, args: Arguments): void {
     maxMessageBytes: Infinity,
     maxInflightMessages: args.number("inflight", Infinity),
     maxApplyBytes: args.number("max-committed-size-per-ready", Infinity),
+    deathEvidence: args.flag("death-evidence"),
     forwardProposals: true,
   };
   const boundary = index === 0 ? null : { index: LogIndex(index), term: Term(1), conf };

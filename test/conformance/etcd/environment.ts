@@ -45,6 +45,12 @@ export class Environment {
     this.nodes.push(new EtcdNode(this.nodes.length + 1, boundary, options));
   }
 
+  /** The process dies: what it had not written, and what was on its way to it, is lost. */
+  crash(node: EtcdNode): void {
+    this.#inFlight = this.#inFlight.filter((parcel) => parcel.wire.to !== node.id);
+    node.restart();
+  }
+
   sendSnapshot(from: EtcdNode, to: number): void {
     const { term } = from.core.status();
     const message = { kind: "snapshot", from: from.id, to, term, meta: from.newestSnapshot } as Message;

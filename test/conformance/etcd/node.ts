@@ -25,7 +25,7 @@ export type NodeOptions = Omit<CoreOptions, "id" | "random">;
 
 export class EtcdNode {
   readonly id: number;
-  readonly core: RaftCore;
+  core: RaftCore;
   readonly log: MemoryLog;
   readonly isAsync: boolean;
   readonly electionTicks: number;
@@ -36,6 +36,7 @@ export class EtcdNode {
   nextRoll: number | null = null;
   told: { leader: number; role: Role; hardState: HardState };
   #newest: SnapshotMeta;
+  readonly #options: NodeOptions;
 
   constructor(id: number, boundary: SnapshotMeta | null, options: NodeOptions) {
     this.id = id;
@@ -45,14 +46,31 @@ export class EtcdNode {
     this.isAsync = options.storage === "async";
     this.electionTicks = options.electionTicks;
     this.heartbeatTicks = options.heartbeatTicks;
+    this.#options = options;
+    this.core = this.#start(options);
+    this.told = this.#told();
+  }
+
+  /** Whatever was not written is gone; the state machine comes back with what it had applied. */
+  restart(): void {
+    this.appendWork = [];
+    this.applyWork = [];
+    this.core = this.#start({ ...this.#options, applied: this.#newest.index });
+    this.told = this.#told();
+  }
+
+  #start(options: NodeOptions): RaftCore {
     const random = (bound: number): number => {
       const roll = this.nextRoll ?? bound - 1;
       this.nextRoll = null;
       return Math.min(roll, bound - 1);
     };
-    this.core = new RaftCore({ ...options, id: NodeId(id), random }, this.log);
+    return new RaftCore({ ...options, id: NodeId(this.id), random }, this.log);
+  }
+
+  #told(): EtcdNode["told"] {
     const { leader, role } = this.core.status();
-    this.told = { leader, role, hardState: this.log.hardState() };
+    return { leader, role, hardState: this.log.hardState() };
   }
 
   get newestSnapshot(): SnapshotMeta {

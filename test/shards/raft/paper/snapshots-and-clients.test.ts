@@ -1,6 +1,7 @@
 /** Raft §7 and §8, and chapter 6 of the dissertation: one test per sentence. */
 import { describe, expect, test } from "vitest";
-import { bytes, Cluster, cluster, conf, Member, message, type TestOptions } from "../support/cluster.ts";
+import type { Cluster } from "../support/cluster.ts";
+import { bytes, cluster, conf, Member, message, type TestOptions } from "../support/cluster.ts";
 import { LogIndex, NodeId, Term } from "../../../../shards/raft/types.ts";
 import { MemoryLog } from "../support/memory-log.ts";
 

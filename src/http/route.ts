@@ -149,14 +149,17 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
       headers,
       signal: waiting.signal,
     });
-    return send(answer, reply);
+    return send(answer, reply, http.sendTimeoutMs);
   } finally {
     clearTimeout(deadline);
     reply.raw.removeListener("close", onClose);
   }
 }
 
-function send(answer: Answer, reply: FastifyReply): FastifyReply {
+/** Answers above this do not vanish into the buffers of the kernel: somebody has to read them. */
+const LARGE_ANSWER_CHARACTERS = 65_536;
+
+function send(answer: Answer, reply: FastifyReply, sendTimeoutMs: number): FastifyReply {
   if ("text" in answer)
     return reply
       .code(answer.status ?? 200)
@@ -165,7 +168,10 @@ function send(answer: Answer, reply: FastifyReply): FastifyReply {
   reply.header("content-type", JSON_TYPE);
   if ("bare" in answer) return reply.send(JSON.stringify(answer.bare));
   if (answer.headers !== undefined) reply.headers(answer.headers);
-  return reply.send(envelope(JSON.stringify(answer.result), reply.elapsedTime / 1000));
+  const body = envelope(JSON.stringify(answer.result), reply.elapsedTime / 1000);
+  // Silence from now on is the client's, who does not read; Node resets this with the next request.
+  if (body.length > LARGE_ANSWER_CHARACTERS) reply.raw.socket?.setTimeout(sendTimeoutMs);
+  return reply.send(body);
 }
 
 function bodyOf<P extends Permit<Action>, Q, B>(definition: Definition<P, Q, B>, body: unknown): B {

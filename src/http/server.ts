@@ -163,7 +163,8 @@ class FrontEnd implements HttpServer {
       next(null, payload);
     });
     app.addHook("onResponse", (request, reply, next) => {
-      this.#done(request, reply, reply.statusCode);
+      // An answer also counts as written when its connection was cut while it was.
+      this.#done(request, reply, request.raw.socket.destroyed ? 499 : reply.statusCode);
       next();
     });
     app.setNotFoundHandler((request) => {
@@ -232,8 +233,9 @@ function asApiError(error: unknown, limits: Limits): ApiError {
   const message = error instanceof Error ? error.message : String(error);
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE")
     return new ApiError("TOO_LARGE", `Payload error: the body is too large, ${allowed(limits, "bodyBytes")}`);
+  // The framework's own complaints, and bodies that broke off.
   const status = error instanceof Error && "statusCode" in error ? error.statusCode : undefined;
-  if (typeof code === "string" && code.startsWith("FST_") && typeof status === "number" && status < 500)
+  if (typeof status === "number" && status >= 400 && status < 500)
     return new ApiError("BAD_REQUEST", `Wrong input: ${message}`);
   return new ApiError("INTERNAL", "Service internal error: a defect in Flotilla, the log has the details");
 }

@@ -167,4 +167,49 @@ describe("patience", () => {
     expect(answers.match(/HTTP\/1\.1 200/g)).toHaveLength(2);
     connection.socket.destroy();
   });
+
+  test("a client that does not read its answer is cut off", async () => {
+    await using brief = await startRest({ http: { sendTimeoutMs: 100 } });
+    await brief.call("PUT", "/collections/p", CITY);
+    const text = "x".repeat(200_000);
+    for (let id = 0; id < 100; id++) {
+      const points = [{ id, vector: [1, 2, 3, 4], payload: { text } }];
+      await brief.call("PUT", "/collections/p/points", { points });
+    }
+    const connection = rawConnection(brief.url);
+    connection.socket.pause();
+    const observed = brief.nextObservation();
+    const body = '{"limit":100}';
+    connection.send(
+      "POST /collections/p/points/scroll HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" +
+        `content-length: ${body.length}\r\n\r\n${body}`,
+    );
+    expect(await observed).toMatchObject({ route: "/collections/:collection/points/scroll", status: 499 });
+    connection.socket.resume();
+    expect((await connection.closed).length).toBeLessThan(20_000_000);
+  });
+
+  test("connections above their number are refused", async () => {
+    await using narrow = await startRest({ http: { connections: 1 } });
+    const first = rawConnection(narrow.url);
+    first.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
+    await first.until(/passed/);
+    const second = rawConnection(narrow.url);
+    second.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
+    expect(await second.closed).not.toContain("passed");
+    first.socket.destroy();
+  });
+
+  test("a body that breaks off is the client's affair, not a defect", async () => {
+    const connection = rawConnection(rest.url);
+    const observed = rest.nextObservation();
+    connection.send("POST /collections/p/points/count HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n");
+    connection.send("content-type: application/json\r\n\r\n{");
+    // The server has begun with it once it answers something that was sent later.
+    await rest.call("GET", "/livez");
+    connection.socket.destroy();
+    await observed;
+    await rest.call("GET", "/livez");
+    expect(rest.logged.filter(({ msg }) => msg === "request failed by a defect")).toEqual([]);
+  });
 });

@@ -27,6 +27,8 @@ export interface Rest extends AsyncDisposable {
   readonly cluster: MemoryCluster;
   readonly server: HttpServer;
   readonly observed: Observation[];
+  /** The next request to finish or break off. */
+  nextObservation(): Promise<Observation>;
   /** Lines of the log, parsed. */
   readonly logged: Record<string, unknown>[];
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<RestAnswer>;
@@ -49,6 +51,7 @@ export interface RestOptions {
 export async function startRest(options: RestOptions = {}): Promise<Rest> {
   const cluster = options.cluster ?? new MemoryCluster();
   const observed: Observation[] = [];
+  const watchers: ((observation: Observation) => void)[] = [];
   const logged: Record<string, unknown>[] = [];
   const service = new VectorService({ limits: limits(options.limits) }, { cluster });
   const write = (line: string): void => void logged.push(JSON.parse(line) as Record<string, unknown>);
@@ -57,7 +60,10 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
     authenticator: new Authenticator(options.keys ?? {}),
     listen: { host: "127.0.0.1", port: 0 },
     http: httpOptions(options.http),
-    observe: (observation) => void observed.push(observation),
+    observe: (observation) => {
+      observed.push(observation);
+      for (const watcher of watchers.splice(0)) watcher(observation);
+    },
     metricsText: () => Promise.resolve("# HELP up 1 when up\nup 1\n"),
     log: pino({ level: "debug" }, { write }),
   });
@@ -75,6 +81,7 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
     cluster,
     server,
     observed,
+    nextObservation: () => new Promise((resolve) => watchers.push(resolve)),
     logged,
     raw,
     call: (method, path, body, headers = {}) =>

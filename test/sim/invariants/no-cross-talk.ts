@@ -1,0 +1,29 @@
+import type { Invariant } from "../facts.ts";
+import { decodeCommand } from "../kv-machine.ts";
+
+/**
+ * What belongs to another group, cluster, node or incarnation has no effect: no replica applies another group's
+ * entry, and every stray message the nemesis injects is refused and counted.
+ */
+export function noCrossTalk(strays: () => number): Invariant {
+  return {
+    name: "no cross-group message",
+    watch({ fail }) {
+      let refused = 0;
+      return {
+        applies(node, group, entry) {
+          if (entry.data.length === 0) return;
+          const command = decodeCommand(entry.data);
+          if (command.group !== group)
+            fail(`n${node} g${group}: applies an entry of group ${command.group} at ${entry.index}`);
+        },
+        shardEvent(_node, event) {
+          if (event.kind === "messageRefused" && event.why !== "overloaded") refused++;
+        },
+        ends() {
+          if (refused < strays()) fail(`${strays()} stray messages arrived, only ${refused} were refused`);
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,16 @@
+/** A deliberate bug: exact text of one source file and what stands there instead. */
+export interface Edit {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutation {
+  /** As in `--mutation NAME`. */
+  readonly name: string;
+  /** Which of the eighteen "never" rules it breaks. */
+  readonly rule: number;
+  /** The rule, and why breaking it is wrong. */
+  readonly why: string;
+  readonly edits: readonly Edit[];
+}

@@ -1,0 +1,51 @@
+import { expect } from "vitest";
+import { DEFAULT_STEPS, report, runSeed } from "./suite.ts";
+
+/** Runs seeds and asserts that all held; answers the coverage marks they hit together. */
+export async function holdOver(first: number, count: number): Promise<ReadonlyMap<string, number>> {
+  const marks = new Map<string, number>();
+  for (let seed = first; seed < first + count; seed++) {
+    const result = await runSeed({ seed, steps: DEFAULT_STEPS });
+    expect(result.failure, report(result, DEFAULT_STEPS)).toBeNull();
+    for (const [mark, hits] of Object.entries(result.marks)) marks.set(mark, (marks.get(mark) ?? 0) + hits);
+  }
+  return marks;
+}
+
+/** What a hundred seeds come through, or the simulator has stopped looking at something. */
+export const EXPECTED_MARKS = [
+  "core: configurationApplied",
+  "core: leaderPresumedDead",
+  "core: snapshotIgnored",
+  "core: snapshotSent",
+  "core: steppedDown",
+  "core: transferAbandoned",
+  "core: transferStarted",
+  "core: voteRefused",
+  "damage detected on open",
+  "direction clogged",
+  "disk write failed: LOG_FULL",
+  "disk write failed: LOG_IO",
+  "fault: badSector",
+  "fault: campaign",
+  "fault: crash",
+  "fault: crashLeader",
+  "fault: isolateLeader",
+  "fault: oneWay",
+  "fault: pause",
+  "fault: power",
+  "fault: refuse",
+  "fault: split",
+  "fault: wipe",
+  "group stopped for a fault",
+  "joint change asked for",
+  "leader replaced in the liveness phase",
+  "membership change: applied",
+  "message duplicated",
+  "message lost",
+  "simple change asked for",
+  "snapshot restored",
+  "snapshot stream broken",
+  "snapshot stream corrupted",
+  "stray message injected",
+] as const;

@@ -1,0 +1,92 @@
+import type { Dice } from "./dice.ts";
+
+/**
+ * What one seed is made of. Every seed draws its own mix, most faults absent in most seeds: runs in which everything
+ * goes wrong all the time never get far, and some bugs need a fault to be alone ("swarm testing", Groce et al.).
+ */
+export interface Swarm {
+  readonly voters: number;
+  readonly tickMs: number;
+  readonly electionTicks: number;
+  readonly heartbeatTicks: number;
+  readonly compactBytes: number;
+  readonly appendBytesMax: number;
+  readonly inflightMessagesMax: number;
+  readonly clients: number;
+  readonly keys: number;
+  /** Microseconds a client thinks between two operations, at most. */
+  readonly thinkUs: number;
+  /** Of 1,000 operations: linearizable reads and eventual reads; the rest writes. */
+  readonly readsPerMille: number;
+  readonly eventualPerMille: number;
+  readonly delayLowUs: number;
+  readonly delayHighUs: number;
+  readonly lossPerMille: number;
+  readonly duplicatePerMille: number;
+  /** Of 1,000 messages: held back long enough to arrive in another reign. */
+  readonly latePerMille: number;
+  readonly streamFaultPerMille: number;
+  readonly slowDiskPerMille: number;
+  readonly diskFaultPerMille: number;
+  readonly applyFaultPerMille: number;
+  readonly clockPerMille: number;
+  /** Between two faults of the nemesis, and between two membership changes of a group; 0: none. */
+  readonly nemesisUs: number;
+  readonly churnUs: number;
+  /** How often each kind of fault is drawn, relative to the others. */
+  readonly weights: Readonly<Record<FaultKind, number>>;
+}
+
+export const FAULT_KINDS = [
+  "crash",
+  "power",
+  "crashLeader",
+  "pause",
+  "isolate",
+  "isolateLeader",
+  "split",
+  "oneWay",
+  "clog",
+  "refuse",
+  "wipe",
+  "damage",
+  "badSector",
+  "stray",
+  "campaign",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export function drawSwarm(dice: Dice): Swarm {
+  const sometimes = (perMille: number, value: number): number => (dice.chance(perMille) ? value : 0);
+  const weights = Object.fromEntries(
+    FAULT_KINDS.map((kind) => [kind, dice.chance(400) ? dice.between(1, 5) : 0]),
+  ) as Record<FaultKind, number>;
+  const electionTicks = dice.between(6, 14);
+  return {
+    voters: dice.pick([1, 2, 3, 3, 3, 3, 3, 4, 5, 5]),
+    tickMs: 10,
+    electionTicks,
+    heartbeatTicks: dice.between(1, Math.floor(electionTicks / 3)),
+    compactBytes: dice.pick([600, 1_500, 4_000, 1 << 20]),
+    appendBytesMax: dice.pick([1, 300, 1_000, 1 << 20]),
+    inflightMessagesMax: dice.pick([1, 2, 8, 64]),
+    clients: dice.between(2, 5),
+    keys: dice.between(1, 4),
+    thinkUs: dice.pick([2_000, 8_000, 30_000]),
+    readsPerMille: dice.pick([100, 300, 600]),
+    eventualPerMille: 100,
+    delayLowUs: dice.pick([50, 200, 1_000]),
+    delayHighUs: dice.pick([400, 3_000, 20_000]),
+    lossPerMille: sometimes(500, dice.pick([5, 50, 200])),
+    duplicatePerMille: sometimes(500, dice.pick([10, 100])),
+    latePerMille: sometimes(400, dice.pick([5, 30])),
+    streamFaultPerMille: sometimes(500, 300),
+    slowDiskPerMille: sometimes(500, dice.pick([20, 200])),
+    diskFaultPerMille: sometimes(250, 2),
+    applyFaultPerMille: sometimes(150, 1),
+    clockPerMille: sometimes(500, dice.pick([20, 300])),
+    nemesisUs: sometimes(900, dice.pick([40_000, 150_000, 400_000])),
+    churnUs: sometimes(600, dice.pick([60_000, 200_000, 600_000])),
+    weights,
+  };
+}

@@ -150,7 +150,7 @@ export interface Host extends AsyncDisposable {
 export interface HostIdentity {
   readonly cluster: string;
   readonly node: NodeId;
-  /** Drawn when the data directory is made: tells this node from what it was before its data was wiped. */
+  /** Drawn at every start: tells this life of the node from earlier ones, whose answers are none of its business. */
   readonly incarnation: string;
 }
 

@@ -321,6 +321,22 @@ test("messages of one turn to one peer leave together, and a vote leaves only af
   expect(await outcome).toMatchObject({ kind: "applied" });
 });
 
+test("a candidate asks for votes only when its own term and vote are durable", async () => {
+  const cluster = await TestCluster.of(3);
+  const old = await cluster.electLeader();
+  await cluster.kill(old);
+  for (const id of others(old)) cluster.node(id).log.hold();
+  cluster.network.sends.length = 0;
+  const asked = (kind: string): boolean =>
+    cluster.network.sends.some(({ messages }) => messages.some(({ message }) => message.kind === kind));
+  await cluster.tick(30);
+  expect(asked("preVoteRequest")).toBe(true);
+  expect(asked("voteRequest")).toBe(false);
+  for (const id of others(old)) cluster.node(id).log.release();
+  await cluster.settle();
+  expect(asked("voteRequest")).toBe(true);
+});
+
 test("a flood of messages postpones neither ticks nor an election (F)", async () => {
   const cluster = await TestCluster.of(3, { turnInputsMax: 4, inboxMessagesMax: 64 });
   const leader = await cluster.electLeader();

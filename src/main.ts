@@ -1,2 +1,24 @@
 /** The `flotilla` program: arguments to exit code. */
-process.exitCode = 0;
+import { Command } from "commander";
+import { registerCollections } from "./cli/collections.ts";
+import { registerImport } from "./cli/import.ts";
+import { plainly, registerServe } from "./cli/serve.ts";
+import { registerStatus } from "./cli/status.ts";
+import { programVersion } from "./observability/build-facts.ts";
+
+const program = new Command("flotilla")
+  .description("vector search in which every shard is a Raft group")
+  .version(programVersion())
+  .showHelpAfterError("(--help shows what there is)");
+registerServe(program);
+registerStatus(program);
+registerCollections(program);
+registerImport(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const line = plainly(error);
+  process.stderr.write(`flotilla: ${line ?? (error instanceof Error ? error.stack : String(error))}\n`);
+  process.exitCode = 1;
+}

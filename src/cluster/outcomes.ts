@@ -95,7 +95,7 @@ export function stoppedError(place: Place, roles: Roles, why: string): ApiError 
       shard,
     });
   }
-  return stopped.code === "LOG_FULL" || stopped.code === "ENGINE_FULL"
+  return stopped.code === "LOG_FULL" || stopped.code === "STORE_FULL"
     ? new ApiError("OUT_OF_SPACE", `the disk is full: shard ${shard}: ${stopped.why}`, { shard })
     : new ApiError("SHARD_FAILED", `Service unavailable: shard ${shard} failed: ${stopped.why}`, { shard });
 }
@@ -121,17 +121,27 @@ export function rejection(outcome: WriteOutcome & { readonly kind: "rejected" })
 export function asApiError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof ApiError || !("code" in error)) return error;
   const { code, message } = error;
+  const options = { cause: error };
   switch (code) {
     case "OVERLOADED":
-      return new ApiError("OVERLOADED", message, { retryAfter: RETRY_AFTER }, { cause: error });
+      return new ApiError("OVERLOADED", message, { retryAfter: RETRY_AFTER }, options);
     case "THREAD_GONE":
     case "SHARD_CLOSED":
+    case "CLOSED":
       return new ApiError(
         "NOT_READY",
         `Service unavailable: ${message}`,
         { retryAfter: RETRY_AFTER },
-        { cause: error },
+        options,
       );
+    case "BAD_QUERY":
+      return new ApiError("INVALID", `Wrong input: ${message}`, {}, options);
+    case "SHARD_STOPPED":
+    case "STORE_CORRUPT":
+    case "STORE_IO":
+      return new ApiError("SHARD_FAILED", `Service unavailable: ${message}`, {}, options);
+    case "STORE_FULL":
+      return new ApiError("OUT_OF_SPACE", message, {}, options);
     default:
       return error;
   }

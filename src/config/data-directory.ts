@@ -14,6 +14,8 @@ const OURS = /^(lock(\..*)?|node\.json(\.tmp)?|raft\.db.*|catalogue\.json(\.tmp)
 export interface NodeIdentity {
   readonly nodeId: number;
   readonly clusterId: string;
+  /** Drawn when the directory was made: tells this node from what it was before its data was wiped. */
+  readonly incarnation: string;
 }
 
 /** A node's directory, held exclusively until disposed. */
@@ -87,7 +89,7 @@ function identify(path: string, wanted: number | null): NodeIdentity {
         `${file} is missing although raft.db exists: restore it, or start in an empty directory`,
       );
     }
-    const identity = { nodeId: wanted ?? 1, clusterId: randomUUID() };
+    const identity = { nodeId: wanted ?? 1, clusterId: randomUUID(), incarnation: randomUUID() };
     try {
       replaceFileDurably(file, `${JSON.stringify({ format: FORMAT, ...identity }, null, 2)}\n`);
     } catch (cause) {
@@ -112,16 +114,23 @@ function readIdentity(file: string): NodeIdentity {
   } catch (cause) {
     throw new ConfigError(`${file} is corrupt: ${reasonOf(cause)}`, { cause });
   }
-  const { format, nodeId, clusterId } = (read ?? {}) as Record<string, unknown>;
+  const { format, nodeId, clusterId, incarnation } = (read ?? {}) as Record<string, unknown>;
   if (typeof format === "number" && format > FORMAT) {
     throw new ConfigError(
       `${file} has format ${format}, written by a newer Flotilla; this one reads up to ${FORMAT}`,
     );
   }
-  if (format !== FORMAT || !Number.isSafeInteger(nodeId) || typeof clusterId !== "string") {
-    throw new ConfigError(`${file} is corrupt: it must hold format ${FORMAT}, nodeId and clusterId`);
+  if (
+    format !== FORMAT ||
+    !Number.isSafeInteger(nodeId) ||
+    typeof clusterId !== "string" ||
+    typeof incarnation !== "string"
+  ) {
+    throw new ConfigError(
+      `${file} is corrupt: it must hold format ${FORMAT}, nodeId, clusterId and incarnation`,
+    );
   }
-  return { nodeId: nodeId as number, clusterId };
+  return { nodeId: nodeId as number, clusterId, incarnation };
 }
 
 function reasonOf(error: unknown): string {

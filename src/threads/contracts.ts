@@ -117,6 +117,7 @@ export type ConsensusContract = {
 export type ReportContract = {
   readonly report: { readonly request: ThreadReport; readonly reply: void };
   readonly log: { readonly request: LogLine; readonly reply: void };
+  readonly shard: { readonly request: ShardNews; readonly reply: void };
 };
 
 /** Told to the front by the consensus thread. */
@@ -131,6 +132,12 @@ export interface LogLine {
   readonly level: "debug" | "info" | "warn" | "error";
   readonly message: string;
   readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** What a shard is busy with, for `/readyz`; null: nothing any more. */
+export interface ShardNews {
+  readonly group: number;
+  readonly busy: string | null;
 }
 
 /** How late a thread's turns came since its last report, in ms. */

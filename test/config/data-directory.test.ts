@@ -105,7 +105,7 @@ describe("the directory", () => {
 
   test.each([
     ["{", /node\.json is corrupt/],
-    ['{"format":1}', /must hold format 1, nodeId and clusterId/],
+    ['{"format":1}', /must hold format 1, nodeId, clusterId and incarnation/],
     ['{"format":99,"nodeId":1,"clusterId":"x"}', /written by a newer Flotilla/],
   ])("with node.json %s is refused", (text, message) => {
     using directory = temporaryDirectory();

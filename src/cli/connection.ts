@@ -1,0 +1,34 @@
+import { Option, type Command } from "commander";
+import { HttpClient } from "./http-client.ts";
+
+/** How a command reaches a node; the same three options everywhere. */
+export interface Connection {
+  readonly url: string;
+  readonly apiKey?: string;
+  readonly json: boolean;
+}
+
+export function withConnection(command: Command): Command {
+  return command
+    .option("--url <url>", "a node of the cluster", "http://127.0.0.1:6333")
+    .addOption(new Option("--api-key <key>", "key or token").env("FLOTILLA_API_KEY"))
+    .option("--json", "print the answer as JSON", false);
+}
+
+export function connect({ url, apiKey }: Connection): HttpClient {
+  return new HttpClient({ url, apiKey, connections: 1 });
+}
+
+/** Columns, each as wide as its widest cell; numbers to the right. */
+export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const all = [head, ...rows].map((cells) => cells.map(String));
+  const widths = head.map((_, column) => Math.max(...all.map((cells) => cells[column]?.length ?? 0)));
+  const line = (cells: readonly string[], source: readonly (string | number)[]): string =>
+    cells
+      .map((cell, at) =>
+        typeof source[at] === "number" ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0),
+      )
+      .join("  ")
+      .trimEnd();
+  return all.map((cells, at) => line(cells, at === 0 ? head : (rows[at - 1] ?? []))).join("\n");
+}

@@ -1,0 +1,214 @@
+/**
+ * The consensus thread: all Raft groups of the node, its log and nothing else. It parses no JSON and walks no graph,
+ * so that nothing a client sends can make its turns late.
+ */
+import { workerData, type MessagePort } from "node:worker_threads";
+import {
+  GroupId,
+  LogIndex,
+  NodeId,
+  type Group,
+  type GroupStatus,
+  type Host,
+  type LogStore,
+  type ShardEvent,
+} from "../../shards/index.ts";
+import { openHost, openSqliteLog } from "../../shards/adapters.ts";
+import { OpenCaptures, RemoteApplyOp } from "./apply-remote.ts";
+import { DICE, NO_PEERS, SYSTEM_CLOCK, SYSTEM_TURNS } from "./consensus-world.ts";
+import { ConsensusMeter } from "./consensus-meter.ts";
+import type {
+  ApplyContract,
+  ConsensusFrontContract,
+  ConsensusReports,
+  ConsensusSettings,
+  RestoreContract,
+} from "./contracts.ts";
+import { reportDelay } from "./delay.ts";
+import { Rpc } from "./rpc.ts";
+
+/** What the front hands to the thread when it starts it. */
+export interface ConsensusThreadData {
+  readonly front: MessagePort;
+  readonly engines: readonly MessagePort[];
+  readonly callsMax: number;
+}
+
+/** Group 0 is the catalogue: its state machine lives on the front. */
+const CATALOGUE = GroupId(0);
+
+const CLOSED = { kind: "stopped", why: "the shard is closed" } as const;
+
+class ConsensusThread {
+  readonly #front: Rpc<ConsensusFrontContract, ConsensusReports>;
+  readonly #engines: readonly Rpc<RestoreContract, ApplyContract>[];
+  readonly #restores = new OpenCaptures();
+  readonly #meter: ConsensusMeter;
+  #running: { readonly host: Host; readonly log: LogStore; readonly nodeId: NodeId } | null = null;
+
+  constructor({ front, engines, callsMax }: ConsensusThreadData) {
+    this.#engines = engines.map(
+      (port, at) =>
+        new Rpc<RestoreContract, ApplyContract>(
+          { peer: `the engine-${at} thread`, callsMax },
+          { port, handlers: { readRestored: (request) => this.#restores.read(request) } },
+        ),
+    );
+    this.#front = new Rpc<ConsensusFrontContract, ConsensusReports>(
+      { peer: "the front", callsMax },
+      {
+        port: front,
+        handlers: {
+          start: (settings) => this.#start(settings),
+          groups: () =>
+            this.#open()
+              .log.groups()
+              .filter((group) => group !== CATALOGUE),
+          openGroup: ({ group, engine }) => this.#openGroup(GroupId(group), engine),
+          closeGroup: async ({ group }) => {
+            if (this.#group(group) !== undefined) await this.#open().host.closeGroup(GroupId(group));
+          },
+          destroyGroup: async ({ group }) => {
+            const { host, log } = this.#open();
+            if (this.#group(group) !== undefined) await host.destroyGroup(GroupId(group));
+            else if (log.groups().includes(GroupId(group))) await log.destroy(GroupId(group));
+          },
+          propose: ({ group, data, wait, timeoutMs }, { signal }) =>
+            this.#group(group)?.propose(data, { wait, timeoutMs, signal }) ?? CLOSED,
+          readIndex: ({ group, timeoutMs }, { signal }) =>
+            this.#group(group)?.readIndex({ timeoutMs, signal }) ?? CLOSED,
+          waitApplied: ({ group, index, timeoutMs }, { signal }) =>
+            this.#group(group)?.waitApplied(LogIndex(index), { timeoutMs, signal }) ?? CLOSED,
+          status: ({ group }) => this.#group(group)?.status() ?? null,
+          readRestored: (request) => this.#restores.read(request),
+          close: () => this.#close(),
+        },
+      },
+    );
+    this.#meter = new ConsensusMeter((samples) => this.#front.notify("samples", samples));
+    reportDelay("consensus", {
+      send: (report) => this.#front.notify("report", report),
+      waiting: () => this.#front.waiting,
+    });
+  }
+
+  async #start(settings: ConsensusSettings): Promise<void> {
+    const log = await openSqliteLog({ path: settings.raftFile });
+    const nodeId = NodeId(settings.nodeId);
+    const host = openHost(
+      {
+        identity: { cluster: settings.clusterId, node: nodeId, incarnation: settings.incarnation },
+        limits: settings.limits,
+      },
+      {
+        log,
+        transport: NO_PEERS,
+        clock: SYSTEM_CLOCK,
+        random: DICE,
+        scheduler: SYSTEM_TURNS,
+        events: { event: (event) => this.#event(event) },
+      },
+    );
+    this.#running = { host, log, nodeId };
+  }
+
+  async #openGroup(group: GroupId, engine: number | null): Promise<GroupStatus> {
+    const { host, nodeId } = this.#open();
+    const holder = engine === null ? this.#front : this.#engines[engine];
+    if (holder === undefined) throw new RangeError(`there is no engine thread ${engine}`);
+    const applyOp = new RemoteApplyOp(group, { holder, restores: this.#restores });
+    // A first start: the group's only member is this node. A log that exists brings its own membership.
+    const bootstrap = {
+      voters: [nodeId],
+      votersOutgoing: [],
+      learners: [],
+      learnersNext: [],
+      autoLeave: false,
+    };
+    const opened = await host.openGroup({ group, applyOp, bootstrap });
+    // Nobody else can: waiting for silence would only make the start slower.
+    opened.campaign();
+    return opened.status();
+  }
+
+  async #close(): Promise<void> {
+    const { host, log } = this.#open();
+    this.#running = null;
+    await host[Symbol.asyncDispose]();
+    await log[Symbol.asyncDispose]();
+    this.#meter[Symbol.dispose]();
+  }
+
+  #open(): { readonly host: Host; readonly log: LogStore; readonly nodeId: NodeId } {
+    if (this.#running === null) throw new Error("the log is not open");
+    return this.#running;
+  }
+  #group(group: number): Group | undefined {
+    return this.#running?.host.group(GroupId(group));
+  }
+
+  #event(event: ShardEvent): void {
+    this.#meter.event(event);
+    switch (event.kind) {
+      case "core":
+        this.#coreEvent(event.group, event.event);
+        return;
+      case "groupStopped": {
+        const { group, why, error } = event;
+        const code = "code" in error && typeof error.code === "string" ? error.code : null;
+        this.#front.notify("group", { kind: "stopped", group, why: `${why}: ${error.message}`, code });
+        this.#tell("error", "group stopped", { group, why, error: error.message, code });
+        return;
+      }
+      case "groupOpened":
+        this.#tell("debug", "group opened", {
+          group: event.group,
+          applied: event.applied,
+          last: event.last,
+        });
+        return;
+      case "compacted":
+        this.#tell("info", "log compacted", {
+          group: event.group,
+          to: event.to,
+          keptBytes: event.keptBytes,
+        });
+        return;
+      case "snapshotFailed":
+        this.#tell("warn", "snapshot failed", { group: event.group, error: event.error.message });
+        return;
+      default:
+        // What is only counted, by the meter above.
+        return;
+    }
+  }
+
+  #coreEvent(group: GroupId, event: (ShardEvent & { readonly kind: "core" })["event"]): void {
+    switch (event.kind) {
+      case "roleChanged":
+        this.#front.notify("group", { kind: "role", group, role: event.role, term: event.term });
+        if (event.role === "leader") this.#tell("info", "leading", { group, term: event.term });
+        return;
+      case "leaderChanged": {
+        const leader = event.leader === 0 ? null : event.leader;
+        this.#front.notify("group", { kind: "leader", group, leader, term: event.term });
+        return;
+      }
+      case "steppedDown":
+        this.#tell("warn", "stepped down", { group, term: event.term, why: event.why });
+        return;
+      default:
+        return;
+    }
+  }
+
+  #tell(
+    level: "debug" | "info" | "warn" | "error",
+    message: string,
+    fields: Readonly<Record<string, string | number | boolean | null>>,
+  ): void {
+    this.#front.notify("log", { level, message, fields });
+  }
+}
+
+new ConsensusThread(workerData as ConsensusThreadData);

@@ -1,0 +1,48 @@
+import { readdir } from "node:fs/promises";
+import type { ShardActions } from "../catalog/controller.ts";
+import type { Roles } from "../cluster/roles.ts";
+import type { DataDirectory } from "../config/data-directory.ts";
+import type { Threads } from "./start.ts";
+
+/** What the controller does to shards, carried out by their engine thread and the consensus thread. */
+export function shardActions(
+  options: { readonly openMs: number },
+  parts: { readonly threads: Threads; readonly roles: Roles; readonly data: DataDirectory },
+): ShardActions {
+  const { threads, roles, data } = parts;
+  return {
+    async open({ group, collection, shard, vectors }) {
+      const engine = threads.engineOf(group);
+      await engine.call("open", { group, directory: data.shardPath(group), vectors });
+      await threads.consensus.call("openGroup", { group, engine: threads.engineIndexOf(group) });
+      const late = new Error(
+        `shard ${shard} of collection ${collection} had no leader within ${options.openMs} ms (catalogue.open_ms)`,
+      );
+      await roles.leading(group, timeout(options.openMs, late));
+      const { stopped } = roles.of(group);
+      if (stopped !== null) throw new Error(stopped.why);
+    },
+    async close(group) {
+      // The log first: from here on nothing is proposed, applied or acknowledged.
+      await threads.consensus.call("closeGroup", { group });
+      roles.forget(group);
+      await threads.engineOf(group).call("closeShard", { group });
+    },
+    async destroy(group) {
+      await threads.consensus.call("destroyGroup", { group });
+      await threads.engineOf(group).call("destroyShard", { group, directory: data.shardPath(group) });
+    },
+    async present() {
+      const logs = await threads.consensus.call("groups", null);
+      const directories = (await readdir(data.shardsPath)).filter((name) => /^\d+$/.test(name)).map(Number);
+      return [...new Set([...logs, ...directories])].sort((a, b) => a - b);
+    },
+  };
+}
+
+/** As `AbortSignal.timeout`, with an error that says what was late. */
+function timeout(ms: number, late: Error): AbortSignal {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(late), ms).unref();
+  return controller.signal;
+}

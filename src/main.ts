@@ -1,5 +1,6 @@
 /** The `flotilla` program: arguments to exit code. */
 import { Command } from "commander";
+import { registerBench } from "./cli/bench-recall.ts";
 import { registerCollections } from "./cli/collections.ts";
 import { registerImport } from "./cli/import.ts";
 import { plainly, registerServe } from "./cli/serve.ts";
@@ -14,6 +15,7 @@ registerServe(program);
 registerStatus(program);
 registerCollections(program);
 registerImport(program);
+registerBench(program);
 
 try {
   await program.parseAsync();

@@ -7,15 +7,15 @@ import {
   GroupId,
   LogIndex,
   NodeId,
+  openHost,
   type Group,
   type GroupStatus,
   type Host,
   type LogStore,
   type ShardEvent,
 } from "../../shards/index.ts";
-import { openHost, openSqliteLog } from "../../shards/adapters.ts";
+import { noPeers, openSqliteLog, systemClock, systemRandom, systemScheduler } from "../../shards/adapters.ts";
 import { OpenCaptures, RemoteApplyOp } from "./apply-remote.ts";
-import { DICE, NO_PEERS, SYSTEM_CLOCK, SYSTEM_TURNS } from "./consensus-world.ts";
 import { ConsensusMeter } from "./consensus-meter.ts";
 import type {
   ApplyContract,
@@ -102,10 +102,10 @@ class ConsensusThread {
       },
       {
         log,
-        transport: NO_PEERS,
-        clock: SYSTEM_CLOCK,
-        random: DICE,
-        scheduler: SYSTEM_TURNS,
+        transport: noPeers(),
+        clock: systemClock,
+        random: systemRandom,
+        scheduler: systemScheduler,
         events: { event: (event) => this.#event(event) },
       },
     );

@@ -50,9 +50,7 @@ async function runNode(given: Readonly<Record<string, string | boolean | undefin
 function flag(name: OptionName): Option {
   const row: OptionRow = OPTIONS[name];
   const value = row.kind === "switch" ? "" : row.kind === "address" ? " <host:port>" : " <value>";
-  const option = new Option(`${flagOf(name)}${value}`, describe(name, row));
-  // Well-known flags have names of their own; the rest would bury them in --help and stand in the README.
-  return row.flag === undefined ? option.hideHelp() : option;
+  return new Option(`${flagOf(name)}${value}`, describe(name, row));
 }
 
 function describe(name: OptionName, row: OptionRow): string {

@@ -8,6 +8,7 @@
 import { ApiError } from "../api/errors.ts";
 import type { CatalogueCollection } from "../catalog/state.ts";
 import type { WriteOutcome } from "../engine/types.ts";
+import { KeyLedger } from "./key-ledger.ts";
 import { asApiError, fateOf, noLeader, rejection, type EntryFate } from "./outcomes.ts";
 import type { Consensus } from "./ports.ts";
 import type { Roles } from "./roles.ts";
@@ -43,6 +44,7 @@ export class WritePath {
   readonly #consensus: Consensus;
   readonly #roles: Roles;
   readonly #encode: EncodeEntry;
+  readonly #keys = new KeyLedger();
   #bytes = 0;
 
   constructor(
@@ -69,6 +71,13 @@ export class WritePath {
     const { entryBytes } = this.#options;
     const writes = splitWrites(operations, { entryBytes, shardOf: shardOf(collection) });
     const entries = writes.reduce((sum, shard) => sum + shard.entries.length, 0);
+    const key = options.idempotencyKey;
+    if (key !== null) {
+      const encoded = writes.flatMap((shard) =>
+        shard.entries.map((some, sequence) => this.#encode({ origin: key, sequence }, some)),
+      );
+      this.#keys.claim(collection.id, key, encoded);
+    }
     const ends = await Promise.allSettled(
       writes.map((shard) => this.#writeShard(collection, shard, options)),
     );

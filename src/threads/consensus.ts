@@ -155,9 +155,9 @@ class ConsensusThread {
         return;
       case "groupStopped": {
         const { group, why, error } = event;
-        const code = "code" in error && typeof error.code === "string" ? error.code : null;
-        this.#front.notify("group", { kind: "stopped", group, why: `${why}: ${error.message}`, code });
-        this.#tell("error", "group stopped", { group, why, error: error.message, code });
+        const code = codeOf(error);
+        this.#front.notify("group", { kind: "stopped", group, why, code });
+        this.#tell("error", "group stopped", { group, why, code });
         return;
       }
       case "groupOpened":
@@ -209,6 +209,14 @@ class ConsensusThread {
   ): void {
     this.#front.notify("log", { level, message, fields });
   }
+}
+
+/** The first code along the chain of causes: each layer wraps what the one below said. */
+function codeOf(error: unknown): string | null {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && typeof at.code === "string") return at.code;
+  }
+  return null;
 }
 
 new ConsensusThread(workerData as ConsensusThreadData);

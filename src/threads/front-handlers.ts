@@ -56,8 +56,10 @@ export function consensusHandlers(parts: FrontParts): Handlers<ConsensusReports>
         case "stopped": {
           const { group, why, code } = change;
           roles.changed(group, { stopped: { why, code } });
-          // One shard may fail by itself; without the log or the catalogue nothing can be promised any more.
+          // One shard may fail by itself; without the log or the catalogue nothing can be promised any more, and on a
+          // full disk the next write of any shard fails as well.
           if (code?.startsWith("LOG_") === true) fatal(`the log failed: ${why}`);
+          else if (code === "STORE_FULL") fatal(`the disk is full: ${why}`);
           else if (group === 0) fatal(`the catalogue failed: ${why}`);
           return;
         }

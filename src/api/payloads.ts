@@ -20,6 +20,19 @@ export function checkPayload(
     throw new ApiError("TOO_LARGE", `Wrong input: ${where()} has ${bytes} bytes, ${allowed(limits, most)}`);
 }
 
+/**
+ * A path into a payload: keys joined by dots. INVALID when empty or no text, BAD_REQUEST when a part of it is the
+ * name of an object's prototype, UNSUPPORTED for Qdrant's steps into arrays (`a[].b`, `a[0]`).
+ */
+export function checkPath(path: string, limits: Limits, where: () => string): void {
+  if (path === "") throw new ApiError("INVALID", `Wrong input: ${where()} must not be empty`);
+  checkPayload({ path }, limits, "payloadBytes", where);
+  if (path.split(".").includes("__proto__"))
+    throw new ApiError("BAD_REQUEST", `Wrong input: ${where()} must not have the key \`__proto__\``);
+  if (/\[[0-9]*\]/.test(path))
+    throw new ApiError("UNSUPPORTED", `Not supported: ${where()}: Flotilla does not have paths into arrays`);
+}
+
 function measure(value: JsonValue, depth: number, limits: Limits, where: () => string): number {
   if (typeof value === "string") return text(value, where);
   if (typeof value === "number") return finite(value, where);

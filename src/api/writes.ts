@@ -2,7 +2,7 @@
 import { ApiError } from "./errors.ts";
 import { within, type Limits } from "./limits.ts";
 import { checkIdempotencyKey } from "./names.ts";
-import { checkPayload } from "./payloads.ts";
+import { checkPath, checkPayload } from "./payloads.ts";
 import type { PayloadSelector, PointId, WriteOp, WriteOptions } from "./types.ts";
 
 /**
@@ -53,8 +53,7 @@ function checkedOperation(operation: WriteOp, limits: Limits): WriteOp {
     case "updateVectors":
       return { ...operation, points: lastOfEach(operation.points) };
     case "setPayload":
-      if (operation.key !== undefined)
-        checkPayload({ key: operation.key }, limits, "payloadBytes", () => "`key`");
+      if (operation.key !== undefined) checkPath(operation.key, limits, () => "`key`");
       checkPayload(operation.payload, limits, "payloadBytes", () => "`payload`");
       return { ...operation, ids: unique(operation.ids) };
     case "overwritePayload":
@@ -63,7 +62,7 @@ function checkedOperation(operation: WriteOp, limits: Limits): WriteOp {
     case "deletePayload":
       if (operation.keys.length === 0) throw empty("key");
       within(limits, "selectorKeys", operation.keys.length, "the number of keys");
-      checkPayload({ keys: operation.keys }, limits, "payloadBytes", () => "`keys`");
+      for (const key of operation.keys) checkPath(key, limits, () => "a key of `keys`");
       return { ...operation, ids: unique(operation.ids) };
     case "delete":
     case "clearPayload":
@@ -71,10 +70,12 @@ function checkedOperation(operation: WriteOp, limits: Limits): WriteOp {
   }
 }
 
-/** INVALID when more keys are named than `limits.selector_keys`. */
+/** INVALID when more keys are named than `limits.selector_keys`, or one is no path. */
 export function checkSelector(selector: PayloadSelector, limits: Limits): void {
-  if (selector.kind === "include" || selector.kind === "exclude")
+  if (selector.kind === "include" || selector.kind === "exclude") {
     within(limits, "selectorKeys", selector.keys.length, "the number of keys in `with_payload`");
+    for (const key of selector.keys) checkPath(key, limits, () => "a key of `with_payload`");
+  }
 }
 
 const unique = (ids: readonly PointId[]): readonly PointId[] => [...new Set(ids)];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { limits } from "../../src/api/limits.ts";
-import { checkPayload } from "../../src/api/payloads.ts";
+import { checkPath, checkPayload } from "../../src/api/payloads.ts";
 import type { Payload } from "../../src/api/types.ts";
 
 const LIMITS = limits({ payloadBytes: 1_000, payloadDepth: 4 });
@@ -44,5 +44,25 @@ describe("a payload", () => {
   test("half of a surrogate pair is refused in keys and in strings", () => {
     expect(() => check('{"a":"\\ud800"}')).toThrow(/surrogate/);
     expect(() => check('{"\\udc00":1}')).toThrow(/surrogate/);
+  });
+});
+
+describe("a path into a payload", () => {
+  const path = (text: string) => (): void => checkPath(text, LIMITS, () => "`key`");
+
+  test.each(["a", "a.b", "é", "a b", "constructor", "[a]"])("%j passes", (text) => {
+    expect(path(text)).not.toThrow();
+  });
+
+  test.each<[text: string, code: string]>([
+    ["", "INVALID"],
+    ["\ud800", "INVALID"],
+    ["x".repeat(1_100), "TOO_LARGE"],
+    ["__proto__", "BAD_REQUEST"],
+    ["a.__proto__.b", "BAD_REQUEST"],
+    ["a[].b", "UNSUPPORTED"],
+    ["a[0]", "UNSUPPORTED"],
+  ])("%j is refused", (text, code) => {
+    expect(path(text)).toThrow(expect.objectContaining({ code, message: expect.stringContaining("`key`") }));
   });
 });

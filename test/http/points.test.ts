@@ -216,6 +216,19 @@ describe("other writes", () => {
     expect(errorOf(answer).error).toContain("element 3 of `operations[1].upsert.points[0].vector` (id 5)");
   });
 
+  test("a path that would reach a prototype is refused wherever one is taken", async () => {
+    const attempts = [
+      rest.call("POST", `${path}/points/payload`, { points: [1], payload: { x: 1 }, key: "__proto__" }),
+      rest.call("POST", `${path}/points/payload/delete`, { points: [1], keys: ["a.__proto__"] }),
+      rest.call("POST", `${path}/points/query`, { query: [1, 2, 3, 4], with_payload: ["__proto__"] }),
+      put([{ ...one, payload: JSON.parse('{"__proto__":{"x":1}}') as object }]),
+    ];
+    for (const answer of await Promise.all(attempts)) {
+      expect(answer.status).toBe(400);
+      expect(errorOf(answer).error).toContain("__proto__");
+    }
+  });
+
   test("in a collection that is not there they are 404", async () => {
     const answer = await rest.call("PUT", "/collections/none/points", { points: [one] });
     expect(answer.status).toBe(404);

@@ -166,14 +166,12 @@ export class PointStore {
   }
 
   /** Copies the file while reads and writes go on; the copy is consistent as of its end. */
-  async copyTo(file: string, pause: () => Promise<void>, pagesPerStep: number): Promise<void> {
+  async copyTo(file: string, pagesPerStep: number): Promise<void> {
     try {
-      const copying = this.#database.backup(file, { progress: () => pagesPerStep });
-      await copying;
+      await this.#database.backup(file, { progress: () => pagesPerStep });
     } catch (thrown) {
       throw storeError(file, thrown);
     }
-    await pause();
   }
 
   /** The hash of everything, computed anew from the vectors and payloads themselves. */

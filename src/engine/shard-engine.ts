@@ -224,7 +224,6 @@ export class ShardEngine implements Engine {
       spec,
       data,
       into: join(this.#directory, `capture-${++this.#captures}`),
-      pause: () => parts.scheduler.turn("index"),
       indexOf: (file) => appliedIn({ file, spec, ...options }),
     });
   }

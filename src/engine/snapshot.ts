@@ -11,7 +11,7 @@ import type { EngineSnapshot } from "./surface.ts";
 import type { VectorSpec } from "./types.ts";
 
 const PIECE = 1 << 20;
-/** Pages copied without a pause: about 2 ms. */
+/** Pages copied before the thread is given free: about 2 ms. */
 const PAGES_PER_STEP = 64;
 
 export async function captureSnapshot(from: {
@@ -20,14 +20,13 @@ export async function captureSnapshot(from: {
   readonly data: string;
   /** Does not exist yet; removed when the snapshot is disposed of. */
   readonly into: string;
-  readonly pause: () => Promise<void>;
   /** The applied index of a copied store. */
   readonly indexOf: (file: string) => number;
 }): Promise<EngineSnapshot> {
   const { into } = from;
   await mkdir(into);
   try {
-    await from.store.copyTo(join(into, POINTS_FILE), from.pause, PAGES_PER_STEP);
+    await from.store.copyTo(join(into, POINTS_FILE), PAGES_PER_STEP);
     const index = from.indexOf(join(into, POINTS_FILE));
     const names = [POINTS_FILE, ...(await linkGraph(from.data, into, from.spec))];
     const files = [];

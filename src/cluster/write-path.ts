@@ -33,6 +33,9 @@ export interface WritePathOptions {
   readonly timeoutMs: number;
 }
 
+/** Proposals of one entry that were refused without effect before the client hears of it. */
+const ATTEMPTS_MAX = 5;
+
 interface Progress {
   index: number;
   applied: number;
@@ -131,7 +134,7 @@ export class WritePath {
     }
     this.#bytes += bytes;
     try {
-      for (;;) {
+      for (let attempt = 1; ; attempt++) {
         // Proposing gives the bytes away; what may have to be repeated is kept.
         const fate = await this.#propose(
           place,
@@ -140,8 +143,8 @@ export class WritePath {
         );
         if (fate.kind === "done") return fate;
         if (fate.kind === "failed") throw this.#inTime(fate.error, options);
-        // Given away, or this node leads and still refuses (leadership is being handed over): the client tries again.
-        if (data.byteLength === 0 || this.#roles.leads(place.group)) throw noLeader(place);
+        // Given away, or refused again and again while leadership is handed over: the client tries again.
+        if (data.byteLength === 0 || attempt === ATTEMPTS_MAX) throw noLeader(place);
         await this.#roles.leading(place.group, options.signal);
       }
     } finally {

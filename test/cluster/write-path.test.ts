@@ -1,0 +1,213 @@
+import { describe, expect, test } from "vitest";
+import { LogIndex, NodeId, Term, type ProposalOutcome } from "../../shards/index.ts";
+import { ApiError } from "../../src/api/errors.ts";
+import { CatalogueState, type CatalogueCollection } from "../../src/catalog/state.ts";
+import { KeyLedger } from "../../src/cluster/key-ledger.ts";
+import type { Consensus } from "../../src/cluster/ports.ts";
+import { Roles } from "../../src/cluster/roles.ts";
+import { WritePath } from "../../src/cluster/write-path.ts";
+import type { WriteOp, WriteOptions } from "../../src/cluster/types.ts";
+import { command, create } from "../catalog/support.ts";
+
+const collectionOf = (shards: number): CatalogueCollection => {
+  const state = new CatalogueState();
+  state.apply(1, command(1, create("c", shards)));
+  const made = state.collection("c");
+  if (made === null) throw new Error("not made");
+  return made;
+};
+const upsert = (...ids: readonly number[]): WriteOp => ({
+  kind: "upsert",
+  points: ids.map((id) => ({ id, vector: new Float32Array(8), payload: null })),
+});
+const at = (index: number) => ({ term: Term(1), index: LogIndex(index) });
+const applied = (index: number, duplicate = false): ProposalOutcome => ({
+  kind: "applied",
+  ...at(index),
+  result: { kind: "applied", version: index, touched: 1, duplicate },
+});
+
+/** A consensus thread that answers what it is told to, entry by entry. */
+function setUp(
+  answers: readonly (ProposalOutcome | Error)[],
+  { shards = 1, entryBytes = 1 << 20, bytesMax = 1 << 30 } = {},
+) {
+  const proposed: { readonly group: number; readonly text: string }[] = [];
+  const roles = new Roles(1);
+  const collection = collectionOf(shards);
+  for (const { group } of collection.shards) roles.changed(group, { role: "leader", leader: 1, term: 1 });
+  const consensus: Consensus = {
+    propose: async (group, data) => {
+      proposed.push({ group, text: new TextDecoder().decode(data) });
+      // Proposing gives the bytes away, as sending them to another thread does.
+      structuredClone(null, { transfer: [data.buffer as ArrayBuffer] });
+      const answer = answers[proposed.length - 1] ?? applied(proposed.length);
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+    readIndex: () => Promise.reject(new Error("not asked")),
+    waitApplied: () => Promise.reject(new Error("not asked")),
+    status: () => Promise.resolve(null),
+  };
+  const path = new WritePath(
+    { entryBytes, bytesMax, timeoutMs: 1000 },
+    {
+      consensus,
+      roles,
+      encode: (key, operations) => {
+        const ids = operations.flatMap((op) => ("points" in op ? op.points.map(({ id }) => id) : op.ids));
+        return new TextEncoder().encode(JSON.stringify([key?.origin, key?.sequence, ids]));
+      },
+    },
+  );
+  const write = (operations: readonly WriteOp[], options: Partial<WriteOptions> = {}) =>
+    path.write(collection, operations, {
+      wait: true,
+      idempotencyKey: null,
+      signal: new AbortController().signal,
+      ...options,
+    });
+  return { write, proposed, roles, collection, path };
+}
+
+/** 8 floats, an id and an empty payload: two points to an entry. */
+const TWO_POINTS = 120;
+
+test("a write is answered with the highest index per touched shard", async () => {
+  const { write, proposed, collection } = setUp([applied(4), applied(9)], { shards: 2 });
+  const receipt = await write([upsert(1, 2, 3, 4, 5, 6)]);
+  expect(receipt).toEqual({
+    indexes: [
+      { shard: 0, index: 4 },
+      { shard: 1, index: 9 },
+    ],
+    duplicate: false,
+  });
+  expect(proposed.map(({ group }) => group)).toEqual(collection.shards.map(({ group }) => group));
+});
+
+test("parts of a write carry key and number, the same ones when it is repeated", async () => {
+  const { write, proposed } = setUp([], { entryBytes: TWO_POINTS });
+  await write([upsert(1, 2, 3)], { idempotencyKey: "k" });
+  await write([upsert(1, 2, 3)], { idempotencyKey: "k" });
+  const texts = proposed.map(({ text }) => text);
+  expect(texts).toEqual([...texts.slice(0, 2), ...texts.slice(0, 2)]);
+  expect(texts.slice(0, 2)).toEqual(['["k",0,[1,2]]', '["k",1,[3]]']);
+});
+
+test("a repetition is a duplicate when every part was there before", async () => {
+  const all = setUp([applied(1, true), applied(2, true)], { entryBytes: TWO_POINTS });
+  expect((await all.write([upsert(1, 2, 3)])).duplicate).toBe(true);
+  const some = setUp([applied(1, true), applied(2)], { entryBytes: TWO_POINTS });
+  expect((await some.write([upsert(1, 2, 3)])).duplicate).toBe(false);
+});
+
+test("a key used for other operations is a conflict, and nothing is proposed", async () => {
+  const { write, proposed } = setUp([]);
+  await write([upsert(1)], { idempotencyKey: "k" });
+  await expect(write([upsert(2)], { idempotencyKey: "k" })).rejects.toMatchObject({ code: "CONFLICT" });
+  expect(proposed).toHaveLength(1);
+});
+
+test("the ledger forgets the key that was not used for longest", () => {
+  const ledger = new KeyLedger(2);
+  const bytes = (n: number) => [new Uint8Array([n])];
+  ledger.claim(1, "a", bytes(1));
+  ledger.claim(1, "b", bytes(1));
+  ledger.claim(1, "a", bytes(1));
+  ledger.claim(1, "c", bytes(1));
+  expect(() => ledger.claim(1, "a", bytes(2))).toThrow(ApiError);
+  expect(() => ledger.claim(1, "b", bytes(2))).not.toThrow();
+  expect(() => ledger.claim(2, "c", bytes(2))).not.toThrow();
+});
+
+describe("how proposals end", () => {
+  const rejectedAs = (
+    code: "VERSION_CONFLICT" | "POINT_NOT_FOUND" | "BAD_VECTOR" | "BAD_ENTRY",
+  ): ProposalOutcome => ({
+    kind: "applied",
+    ...at(3),
+    result: { kind: "rejected", code, message: "why", operation: 0, duplicate: false },
+  });
+  test.each([
+    [rejectedAs("VERSION_CONFLICT"), "VERSION_CONFLICT"],
+    [rejectedAs("POINT_NOT_FOUND"), "POINT_NOT_FOUND"],
+    [rejectedAs("BAD_VECTOR"), "INVALID"],
+    [rejectedAs("BAD_ENTRY"), "INTERNAL"],
+    [{ kind: "dropped", why: "overloaded" }, "OVERLOADED"],
+    [{ kind: "dropped", why: "tooLarge" }, "TOO_LARGE"],
+    [{ kind: "dropped", why: "deadline" }, "DEADLINE_EXCEEDED"],
+    [{ kind: "dropped", why: "refusedByCore" }, "NO_LEADER"],
+    [{ kind: "unknown", ...at(3), why: "deadline" }, "OUTCOME_UNKNOWN"],
+    [{ kind: "stopped", why: "closed" }, "NOT_READY"],
+    [Object.assign(new Error("full"), { code: "OVERLOADED" }), "OVERLOADED"],
+    [Object.assign(new Error("gone"), { code: "THREAD_GONE" }), "OUTCOME_UNKNOWN"],
+  ] as const)("%j is %s", async (outcome, code) => {
+    const { write } = setUp([outcome]);
+    await expect(write([upsert(1)])).rejects.toMatchObject({ code });
+  });
+
+  test("unknown names the place in the log", async () => {
+    const { write } = setUp([{ kind: "unknown", ...at(7), why: "aborted" }]);
+    await expect(write([upsert(1)])).rejects.toMatchObject({
+      details: { unknown: [{ shard: 0, term: 1, index: 7 }] },
+    });
+  });
+
+  test("a group that stopped for good is SHARD_FAILED, for want of space OUT_OF_SPACE", async () => {
+    for (const [code, expected] of [
+      ["STORE_IO", "SHARD_FAILED"],
+      ["STORE_FULL", "OUT_OF_SPACE"],
+    ] as const) {
+      const { write, roles, collection } = setUp([{ kind: "stopped", why: "it stopped" }]);
+      roles.changed(collection.shards[0]?.group ?? 0, { stopped: { why: "disk", code } });
+      await expect(write([upsert(1)])).rejects.toMatchObject({ code: expected });
+    }
+  });
+
+  test("after losing leadership it waits for leadership, then proposes again", async () => {
+    const { write, proposed, roles, collection } = setUp([
+      { kind: "notLeader", leader: NodeId(2) },
+      applied(5),
+    ]);
+    const group = collection.shards[0]?.group ?? 0;
+    roles.changed(group, { role: "follower", leader: 2, term: 2 });
+    const writing = write([upsert(1)]);
+    await Promise.resolve();
+    roles.changed(group, { role: "leader", leader: 1, term: 3 });
+    expect((await writing).indexes).toEqual([{ shard: 0, index: 5 }]);
+    expect(proposed[1]).toEqual(proposed[0]);
+  });
+
+  test("nothing of a shard follows a part that was rejected; what is in already is said", async () => {
+    const { write, proposed } = setUp([applied(1), rejectedAs("VERSION_CONFLICT")], {
+      entryBytes: TWO_POINTS,
+    });
+    await expect(write([upsert(1, 2, 3, 4, 5, 6)])).rejects.toMatchObject({
+      code: "VERSION_CONFLICT",
+      message: expect.stringContaining("1 of 3 parts of this write were applied"),
+    });
+    expect(proposed).toHaveLength(2);
+  });
+
+  test("an error that promises that nothing was changed is not given when something was", async () => {
+    const { write } = setUp([applied(1), { kind: "dropped", why: "overloaded" }], { entryBytes: TWO_POINTS });
+    await expect(write([upsert(1, 2, 3)])).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+  });
+});
+
+test("a request that is over before it begins proposes nothing and ends with its own reason", async () => {
+  const { write, proposed } = setUp([]);
+  const late = new ApiError("DEADLINE_EXCEEDED", "too late");
+  await expect(write([upsert(1)], { signal: AbortSignal.abort(late) })).rejects.toBe(late);
+  expect(proposed).toEqual([]);
+});
+
+test("bytes in flight are bounded, and given back", async () => {
+  const { write, path } = setUp([], { bytesMax: 10 });
+  const first = write([upsert(1)]);
+  await expect(write([upsert(2)])).rejects.toMatchObject({ code: "OVERLOADED" });
+  await first;
+  expect(path.bytesInFlight).toBe(0);
+  await write([upsert(3)]);
+});

@@ -121,7 +121,7 @@ export interface Group {
   transferLeadership(to: NodeId): void;
   campaign(): void;
   status(): GroupStatus;
-  /** Returns how to stop. A listener added late first hears nothing of the past; one removed hears nothing more. */
+  /** Returns how to stop. One added late hears nothing of the past, one removed nothing more; listeners do not throw. */
   subscribe(listener: (notice: GroupNotice) => void): () => void;
 }
 

@@ -5,6 +5,7 @@ import Database from "better-sqlite3";
 import { LogError } from "../ports.ts";
 import type { GroupId, LogErrorCode } from "../ports.ts";
 import { InvariantViolation } from "../raft/invariant.ts";
+import { checkWal } from "./wal-check.ts";
 
 /** "FLOL": tells our files from any other SQLite file. */
 const APPLICATION_ID = 0x464c4f4c;
@@ -32,6 +33,7 @@ export function openFile(path: string, bytesMax?: number): Database.Database {
   const isNew = !existsSync(path);
   let db: Database.Database | undefined;
   try {
+    checkWal(path);
     db = new Database(path, { timeout: 0 });
     if (isNew) db.pragma(`page_size = ${PAGE_BYTES}`);
     db.pragma("locking_mode = EXCLUSIVE");

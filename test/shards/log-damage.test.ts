@@ -164,6 +164,35 @@ test("a WAL whose end was torn off loses only what was never acknowledged", asyn
   }
 });
 
+test("damage in the WAL of what was acknowledged is told from a torn end", async () => {
+  const path = join(scratch(), "raft.db");
+  const log = await openSqliteLog({ path });
+  await log.create(G1, CONF);
+  const ends: number[] = [];
+  for (let at = 1; at <= 5; at++) {
+    await log.write([
+      { group: G1, entries: [entry(at, 1, "x".repeat(40_000))], hardState: hard(1, 1, at - 1) },
+    ]);
+    ends.push(readFileSync(`${path}-wal`).length);
+  }
+  const [db, wal] = [readFileSync(path), readFileSync(`${path}-wal`)];
+  await log[Symbol.asyncDispose]();
+  const lastBegins = ends[3] ?? 0;
+  for (let at = 40; at < wal.length; at += 4_099) {
+    const damaged = Buffer.from(wal);
+    damaged[at] = (damaged[at] ?? 0) ^ 0x10;
+    writeFileSync(path, db);
+    writeFileSync(`${path}-wal`, damaged);
+    if (at < lastBegins) {
+      await expect(openSqliteLog({ path })).rejects.toMatchObject({ code: "LOG_CORRUPT" });
+      continue;
+    }
+    // Nothing follows the last transaction: its damage cannot be told from a crash before its fsync.
+    await using again = await openSqliteLog({ path });
+    expect(again.open(G1).lastIndex()).toBe(4);
+  }
+});
+
 test("what was acknowledged before SIGKILL is there after it", async () => {
   const path = join(scratch(), "raft.db");
   let acknowledged = 0;

@@ -105,6 +105,7 @@ export class Indexer {
 
   /** Resolves when the tail has room: the back-pressure of writes. */
   async room(): Promise<void> {
+    this.#relieve();
     if (!this.#isFull(1)) return;
     if (!this.#pressed) {
       this.#pressed = true;
@@ -112,10 +113,13 @@ export class Indexer {
     }
     // Some room at once rather than point by point: a transaction has a fixed price.
     await this.#until(() => !this.#isFull(7 / 8));
-    if (this.#pressed && !this.#closing) {
-      this.#pressed = false;
-      this.#parts.emit({ kind: "backPressure", active: false, tail: this.#parts.tail.size });
-    }
+  }
+
+  // Told only well below the limit: an import keeps the tail close to it, up and down, for minutes.
+  #relieve(): void {
+    if (!this.#pressed || this.#isFull(1 / 2)) return;
+    this.#pressed = false;
+    this.#parts.emit({ kind: "backPressure", active: false, tail: this.#parts.tail.size });
   }
 
   idle(): Promise<void> {
@@ -190,6 +194,7 @@ export class Indexer {
         this.#saveWhenDue();
       } else {
         this.#notify();
+        this.#relieve();
         this.#saveLater();
         await this.#sleep();
       }

@@ -38,7 +38,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   sliceMs: 5,
   busySliceMs: 1,
   busyForMs: 50,
-  tailPointsMax: 20_000,
+  tailPointsMax: 10_000,
   tailBytesMax: 64 * 2 ** 20,
   cacheBytes: 16 * 2 ** 20,
   walBytes: 32 * 2 ** 20,

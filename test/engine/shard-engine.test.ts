@@ -162,7 +162,10 @@ describe("writing", () => {
     expect(engine.count()).toBe(800);
     await engine.idle();
     expect(await idsOf(engine, query(at(500), { limit: 3 }))).toEqual([500, 499, 501]);
-    expect(events.some((event) => event.kind === "stopped")).toBe(false);
+    const pressures = events.flatMap((event) => (event.kind === "backPressure" ? [event.active] : []));
+    expect(pressures.length).toBeGreaterThan(0);
+    expect(pressures).toEqual(pressures.map((_, nth) => nth % 2 === 0));
+    expect(pressures.at(-1)).toBe(false);
   });
 });
 

@@ -337,6 +337,18 @@ test("a candidate asks for votes only when its own term and vote are durable", a
   expect(asked("voteRequest")).toBe(true);
 });
 
+test("a stall, however long, is one tick and starts no election (F)", async () => {
+  const cluster = await TestCluster.of(3);
+  const leader = await cluster.electLeader();
+  await cluster.tick(2);
+  const { term } = cluster.status(leader);
+  for (let round = 0; round < 5; round++) await cluster.stall(500);
+  expect([1, 2, 3].map((id) => cluster.status(id).term)).toEqual([term, term, term]);
+  expect(cluster.status(leader).role).toBe("leader");
+  const late = cluster.node(leader).events.flatMap((event) => (event.kind === "turn" ? [event.lateMs] : []));
+  expect(Math.max(...late)).toBe(4_990);
+});
+
 test("a flood of messages postpones neither ticks nor an election (F)", async () => {
   const cluster = await TestCluster.of(3, { turnInputsMax: 4, inboxMessagesMax: 64 });
   const leader = await cluster.electLeader();

@@ -314,7 +314,7 @@ test("listeners hear notices in order, identical ones once, late ones only the f
   }
 });
 
-test("a stall is one tick, and closing comes before everything else (F)", async () => {
+test("closing comes before everything else (F)", async () => {
   const cluster = await alone();
   const ticks = (): number => cluster.node(1).events.filter((event) => event.kind === "turn").length;
   const waiting = cluster.group(1).propose(bytes("never"));

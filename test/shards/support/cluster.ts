@@ -194,6 +194,15 @@ export class TestCluster {
     }
   }
 
+  /** Time passes while the threads of all nodes are held up: their timers fire, and no turn comes in between. */
+  async stall(intervals: number): Promise<void> {
+    for (let at = 0; at < intervals; at++) {
+      this.#nowMs += 10;
+      for (const ticker of [...this.#tickers]) ticker();
+    }
+    await this.settle();
+  }
+
   /** Ticks until somebody (but not `except`) leads and has told the others; answers who. */
   async electLeader(except = 0): Promise<number> {
     for (let ticks = 0; ticks < 200; ticks++) {

@@ -1,6 +1,7 @@
 /**
  * What a request costs the front thread: REST over the model cluster in a thread of its own, whose busy time is
- * divided by the requests it answered. The model holds ten points, so that next to nothing is the search itself.
+ * divided by the requests it answered. The model holds ten points, so that next to nothing is the search itself. The
+ * ratio is to a bare HTTP server that parses the same bodies and does nothing with them.
  */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
@@ -8,6 +9,7 @@ import { Pool } from "undici";
 
 interface Ready {
   readonly url: string;
+  readonly bareUrl: string;
 }
 interface Busy {
   readonly activeMs: number;
@@ -30,7 +32,8 @@ export async function main(args: readonly string[]): Promise<void> {
   const clients = flag(args, "--clients", 8);
   const worker = new Worker(new URL("./support/http-worker.js", import.meta.url));
   try {
-    const { url } = await told<Ready>(worker);
+    const { url, bareUrl } = await told<Ready>(worker);
+    const bare = new Pool(bareUrl, { connections: clients, pipelining: 1 });
     const pool = new Pool(url, { connections: clients, pipelining: 1 });
     await send(
       pool,
@@ -40,8 +43,17 @@ export async function main(args: readonly string[]): Promise<void> {
     );
     await send(pool, "PUT", POINTS, upsert(dim, 10, 0));
     console.log(`dim ${dim}, ${clients} clients, front thread busy per request:`);
-    for (const one of cases(dim, requests)) await measure(pool, worker, one, clients);
-    await pool.close();
+    for (const one of cases(dim, requests)) {
+      const least = await measure(bare, worker, one, clients);
+      const { micros, rate } = await measure(pool, worker, one, clients);
+      const bytes = one.bodies.reduce((sum, body) => sum + body.length, 0) / one.bodies.length;
+      console.log(
+        `${one.name.padEnd(30)} ${micros.toFixed(1).padStart(9)} us  bare ${least.micros.toFixed(1).padStart(9)} us` +
+          `  ratio ${(micros / least.micros).toFixed(2)}  ${(bytes / 1024).toFixed(1).padStart(7)} KiB body` +
+          `  ${rate.toFixed(0).padStart(7)} requests/s`,
+      );
+    }
+    await Promise.all([pool.close(), bare.close()]);
   } finally {
     await worker.terminate();
   }
@@ -72,7 +84,13 @@ function cases(dim: number, requests: number): readonly Case[] {
   ];
 }
 
-async function measure(pool: Pool, worker: Worker, one: Case, clients: number): Promise<void> {
+interface Measured {
+  /** Busy time of the thread per request, microseconds. */
+  readonly micros: number;
+  readonly rate: number;
+}
+
+async function measure(pool: Pool, worker: Worker, one: Case, clients: number): Promise<Measured> {
   const bodyAt = (i: number): string => one.bodies[i % one.bodies.length] ?? "";
   const run = async (total: number): Promise<void> => {
     let next = 0;
@@ -89,13 +107,7 @@ async function measure(pool: Pool, worker: Worker, one: Case, clients: number): 
   const wallMs = performance.now() - began;
   worker.postMessage("mark");
   const { activeMs } = await told<Busy>(worker);
-  const micros = (activeMs * 1_000) / one.requests;
-  const rate = one.requests / (wallMs / 1_000);
-  const bytes = one.bodies.reduce((sum, body) => sum + body.length, 0) / one.bodies.length;
-  console.log(
-    `${one.name.padEnd(30)} ${micros.toFixed(1).padStart(9)} us  ${(bytes / 1024).toFixed(1).padStart(8)} KiB body` +
-      `  ${(bytes / micros).toFixed(0).padStart(5)} MB/s  ${rate.toFixed(0).padStart(7)} requests/s`,
-  );
+  return { micros: (activeMs * 1_000) / one.requests, rate: one.requests / (wallMs / 1_000) };
 }
 
 async function send(pool: Pool, method: Case["method"], path: string, body: string): Promise<void> {

@@ -1,4 +1,10 @@
-/** Thread of `bench/http.ts`: a REST front-end over the model cluster that reports how long it was busy. */
+/**
+ * Thread of `bench/http.ts`: a REST front-end over the model cluster, and a bare HTTP server that parses the same
+ * bodies and throws them away. Reports how long it was busy.
+ */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { parentPort } from "node:worker_threads";
 import { limits } from "../../src/api/limits.ts";
@@ -21,10 +27,22 @@ const server = await serveHttp({
   metricsText: () => Promise.resolve(""),
   log: pino({ level: "silent" }),
 });
+const bare = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => {
+    const body = Buffer.concat(chunks).toString("utf8");
+    const answer = JSON.stringify({ result: body === "" ? null : typeof JSON.parse(body) });
+    response.setHeader("content-length", answer.length).end(answer);
+  });
+}).listen(0, "127.0.0.1");
+await once(bare, "listening");
+
 let mark = performance.eventLoopUtilization();
 port.on("message", () => {
   const since = performance.eventLoopUtilization(mark);
   mark = performance.eventLoopUtilization();
   port.postMessage({ activeMs: since.active });
 });
-port.postMessage({ url: `http://${server.address}` });
+const { port: barePort } = bare.address() as AddressInfo;
+port.postMessage({ url: `http://${server.address}`, bareUrl: `http://127.0.0.1:${barePort}` });

@@ -1,6 +1,6 @@
 /** How much may be in the state machine's hands at once: committed entries handed out and not yet applied, in bytes. */
 import { higher } from "./index-math.ts";
-import { invariant } from "./invariant.ts";
+import { violated } from "./invariant.ts";
 import { entriesBytes, payloadBytes } from "./sizes.ts";
 import type { Entry, LogIndex } from "./types.ts";
 
@@ -12,7 +12,7 @@ interface Batch {
 
 export class ApplyWindow {
   readonly #maxBytes: number;
-  #batches: Batch[] = [];
+  readonly #batches: Batch[] = [];
   #bytes = 0;
   #paused = false;
   #applying: LogIndex;
@@ -50,10 +50,8 @@ export class ApplyWindow {
   handedOut(entries: readonly Entry[], appliable: LogIndex): void {
     const last = entries[entries.length - 1];
     if (last === undefined) return;
-    invariant(
-      entries[0]?.index === this.#applying + 1,
-      () => `entries are applied in order: ${entries[0]?.index} after ${this.#applying}`,
-    );
+    if (entries[0]?.index !== this.#applying + 1)
+      violated(`entries are applied in order: ${entries[0]?.index} after ${this.#applying}`);
     const bytes = entriesBytes(entries);
     this.#batches.push({ last: last.index, bytes, payload: payloadBytes(entries) });
     this.#bytes += bytes;
@@ -66,15 +64,12 @@ export class ApplyWindow {
     // A report on entries that a snapshot has overtaken meanwhile comes late, and is of no more use.
     this.#applied = higher(this.#applied, index);
     this.#applying = higher(this.#applying, index);
-    let finished = 0;
     let payload = 0;
-    for (const batch of this.#batches) {
-      if (batch.last > index) break;
-      finished++;
+    for (let batch = this.#batches[0]; batch !== undefined && batch.last <= index; batch = this.#batches[0]) {
       this.#bytes -= batch.bytes;
       payload += batch.payload;
+      this.#batches.shift();
     }
-    if (finished > 0) this.#batches.splice(0, finished);
     this.#paused = this.#bytes >= this.#maxBytes;
     return payload;
   }

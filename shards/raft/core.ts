@@ -102,9 +102,7 @@ export class RaftCore {
   /** Appends all of them, in order, or none. */
   propose(payloads: readonly Uint8Array[]): ProposeOutcome {
     invariant(payloads.length > 0, "a proposal has a payload");
-    const drafts: Draft[] = [];
-    for (const data of payloads) drafts.push({ kind: "normal", data });
-    const outcome = this.#propose(drafts);
+    const outcome = this.#propose(payloads.map(asDraft));
     return outcome.kind === "refused" ? { kind: "dropped", why: outcome.why } : outcome;
   }
 
@@ -254,4 +252,8 @@ export class RaftCore {
     this.#core.out.event({ kind: "proposalDropped", why });
     return { kind: "dropped", why };
   }
+}
+
+function asDraft(data: Uint8Array): Draft {
+  return { kind: "normal", data };
 }

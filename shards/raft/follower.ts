@@ -4,7 +4,7 @@ import { invariant } from "./invariant.ts";
 import { lower, plus } from "./index-math.ts";
 import type { CoreState } from "./state.ts";
 import type { Message } from "./message.ts";
-import type { ConfState } from "./types.ts";
+import type { ConfState, LogIndex, NodeId } from "./types.ts";
 
 type Append = Extract<Message, { kind: "append" }>;
 type Heartbeat = Extract<Message, { kind: "heartbeat" }>;
@@ -35,17 +35,18 @@ export function whyImpossible(core: CoreState, message: Append | Heartbeat | Sna
 
 export function onAppend(core: CoreState, message: Append): void {
   const { log } = core;
-  const answer = { from: core.id, to: message.from, term: core.term } as const;
   if (message.prevIndex < log.committed) {
     // Late or repeated: what is committed is settled, so it is answered and never rewritten (raft.md, never 6).
-    core.out.whenDurable({ ...answer, kind: "appendAccepted", match: log.committed });
+    accept(core, message.from, log.committed);
     return;
   }
   if (!log.matches(message.prevIndex, message.prevTerm)) {
     const hint = log.lastNotAfter(lower(message.prevIndex, log.lastIndex()), message.prevTerm);
     core.out.whenDurable({
-      ...answer,
       kind: "appendRejected",
+      from: core.id,
+      to: message.from,
+      term: core.term,
       index: message.prevIndex,
       hintIndex: hint.index,
       hintTerm: hint.term,
@@ -57,7 +58,11 @@ export function onAppend(core: CoreState, message: Append): void {
   // Verified up to here, no further: behind it may lie another leader's tail (raft.md, never 4 and 5).
   const verified = plus(message.prevIndex, message.entries.length);
   log.commitTo(lower(message.commit, verified));
-  core.out.whenDurable({ ...answer, kind: "appendAccepted", match: verified });
+  accept(core, message.from, verified);
+}
+
+function accept(core: CoreState, to: NodeId, match: LogIndex): void {
+  core.out.whenDurable({ kind: "appendAccepted", from: core.id, to, term: core.term, match });
 }
 
 export function onHeartbeat(core: CoreState, message: Heartbeat): void {
@@ -75,13 +80,7 @@ export function onSnapshot(core: CoreState, message: Snapshot): void {
   const why = whyNotInstalled(core, message);
   if (why === null) install(core, message);
   else core.out.event({ kind: "snapshotIgnored", from: message.from, index: message.meta.index, why });
-  core.out.whenDurable({
-    kind: "appendAccepted",
-    from: core.id,
-    to: message.from,
-    term: core.term,
-    match: why === null ? core.log.lastIndex() : core.log.committed,
-  });
+  accept(core, message.from, why === null ? core.log.lastIndex() : core.log.committed);
 }
 
 /**

@@ -1,14 +1,16 @@
 /** Appends on their way to one peer: a sliding window bounded in messages and in bytes. */
 import type { LogIndex } from "./types.ts";
-import { invariant } from "./invariant.ts";
+import { violated } from "./invariant.ts";
 
 export class Inflights {
   readonly #maxMessages: number;
   readonly #maxBytes: number;
   /** Last index and size of each message, oldest first; live from `#head` on. */
-  #lasts: LogIndex[] = [];
-  #sizes: number[] = [];
+  readonly #lasts: LogIndex[] = [];
+  readonly #sizes: number[] = [];
   #head = 0;
+  /** Where the next one goes. The lists are reused from the front when nothing is in flight, not shortened. */
+  #tail = 0;
   #bytes = 0;
 
   constructor(maxMessages: number, maxBytes: number) {
@@ -17,7 +19,7 @@ export class Inflights {
   }
 
   get count(): number {
-    return this.#lasts.length - this.#head;
+    return this.#tail - this.#head;
   }
 
   /** A window of bytes may be overrun by its last message: one that is larger than the window must still go. */
@@ -26,32 +28,34 @@ export class Inflights {
   }
 
   add(last: LogIndex, bytes: number): void {
-    invariant(!this.isFull(), () => `a window of ${this.#maxMessages} messages has room for index ${last}`);
-    this.#lasts.push(last);
-    this.#sizes.push(bytes);
+    if (this.isFull()) violated(`a window of ${this.#maxMessages} messages has room for index ${last}`);
+    this.#lasts[this.#tail] = last;
+    this.#sizes[this.#tail] = bytes;
+    this.#tail++;
     this.#bytes += bytes;
   }
 
   /** Forgets messages whose last index is at or below `match`: the peer has them. */
   freeUpTo(match: LogIndex): void {
-    const end = this.#lasts.length;
+    const tail = this.#tail;
     let head = this.#head;
-    while (head < end && (this.#lasts[head] as LogIndex) <= match) {
+    while (head < tail && (this.#lasts[head] as LogIndex) <= match) {
       this.#bytes -= this.#sizes[head] as number;
       head++;
     }
-    if (head === end) this.reset();
-    else if (head >= 64 && head * 2 > end) {
-      this.#lasts = this.#lasts.slice(head);
-      this.#sizes = this.#sizes.slice(head);
+    this.#head = head;
+    if (head === tail) this.reset();
+    else if (head >= 64 && head * 2 > tail) {
+      this.#lasts.copyWithin(0, head, tail);
+      this.#sizes.copyWithin(0, head, tail);
+      this.#tail = tail - head;
       this.#head = 0;
-    } else this.#head = head;
+    }
   }
 
   reset(): void {
-    this.#lasts.length = 0;
-    this.#sizes.length = 0;
     this.#head = 0;
+    this.#tail = 0;
     this.#bytes = 0;
   }
 }

@@ -11,6 +11,14 @@ export function invariant(holds: boolean, claim: string | (() => string)): asser
   if (!holds) throw new InvariantViolation(typeof claim === "string" ? claim : claim());
 }
 
+/**
+ * The same for code that runs for every entry: `if (broken) violated(...)`, where even a thunk would have to be made
+ * anew each time.
+ */
+export function violated(claim: string): never {
+  throw new InvariantViolation(claim);
+}
+
 /** Ends a switch over a union: the compiler names the case that was forgotten. */
 export function unreachable(value: never): never {
   throw new InvariantViolation(`no such case: ${JSON.stringify(value)}`);

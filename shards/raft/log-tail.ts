@@ -9,7 +9,7 @@
  * read only for what fell behind. Always: first <= unstable <= inProgress <= end.
  */
 import { after, before, higher, lower, plus } from "./index-math.ts";
-import { invariant } from "./invariant.ts";
+import { violated } from "./invariant.ts";
 import { entryBytes } from "./sizes.ts";
 import type { Entry, LogIndex, Term } from "./types.ts";
 
@@ -52,10 +52,8 @@ export class LogTail {
 
   /** Entries from `low` up to but not including `high`; the range is held. */
   slice(low: LogIndex, high: LogIndex): Entry[] {
-    invariant(
-      this.#first <= low && low <= high && high <= this.end,
-      () => `entries ${low} to ${high} are held, which are ${this.#first} to ${this.end}`,
-    );
+    if (low < this.#first || high < low || high > this.end)
+      violated(`entries ${low} to ${high} are held, which are ${this.#first} to ${this.end}`);
     const shift = this.#head - this.#first;
     return this.#entries.slice(low + shift, high + shift);
   }
@@ -77,9 +75,9 @@ export class LogTail {
   /** Entries replace whatever is held from the first one's index on. */
   truncateAndAppend(entries: readonly Entry[]): void {
     const from = (entries[0] as Entry).index;
+    if (from > this.end) violated(`entry ${from} follows the last one, which is ${before(this.end)}`);
     if (from < this.end) this.#truncate(from);
     if (this.#entries.length === this.#head) this.#restartAt(from);
-    invariant(from === this.end, () => `entry ${from} follows the last one, which is ${before(this.end)}`);
     for (const entry of entries) this.#entries.push(entry);
   }
 

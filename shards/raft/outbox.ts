@@ -1,13 +1,11 @@
 /** What a core has to hand out with its next Ready, in the order it came up. */
 import type { CoreEvent } from "./events.ts";
 import type { Message } from "./message.ts";
-import type { ConfirmedRead, Ready } from "./ready.ts";
+import type { ConfirmedRead } from "./ready.ts";
 import type { NodeId } from "./types.ts";
 
 /** Events nobody asked for are dropped beyond this many, oldest kept: the first ones tell what went wrong. */
 const MAX_EVENTS = 1024;
-
-const NOTHING: readonly never[] = [];
 
 export class Outbox {
   readonly #self: NodeId;
@@ -35,21 +33,13 @@ export class Outbox {
     else this.thenSend.push(message);
   }
 
-  /** Hands the lists over instead of copying them: from here on they are the taker's, and new ones are begun. */
-  take(): Pick<Ready, "send" | "thenSend" | "reads" | "events"> {
-    const { send, thenSend, reads, events } = this;
-    if (send.length > 0) this.send = [];
-    if (thenSend.length > 0) this.thenSend = [];
-    if (reads.length > 0) this.reads = [];
-    if (events.length > 0) this.events = [];
+  /** The lists were handed over instead of copied: they are the taker's now, and new ones are begun. */
+  renew(): void {
+    if (this.send.length > 0) this.send = [];
+    if (this.thenSend.length > 0) this.thenSend = [];
     if (this.own.length > 0) this.own = [];
-    // An empty list stays here, so it is not the one that is handed out.
-    return {
-      send: send.length > 0 ? send : NOTHING,
-      thenSend: thenSend.length > 0 ? thenSend : NOTHING,
-      reads: reads.length > 0 ? reads : NOTHING,
-      events: events.length > 0 ? events : NOTHING,
-    };
+    if (this.reads.length > 0) this.reads = [];
+    if (this.events.length > 0) this.events = [];
   }
 
   event(event: CoreEvent): void {

@@ -10,7 +10,7 @@
  */
 import { Inflights } from "./inflights.ts";
 import { after, before, higher, lower, plus, ZERO } from "./index-math.ts";
-import { invariant } from "./invariant.ts";
+import { violated } from "./invariant.ts";
 import type { LogIndex, NodeId } from "./types.ts";
 
 export type ProgressState = "probe" | "replicate" | "snapshot";
@@ -75,10 +75,8 @@ export class Progress {
 
   /** Records an append that was sent. */
   sent(entries: number, bytes: number): void {
-    invariant(
-      this.state !== "snapshot",
-      () => `no append leaves for ${this.id} while its snapshot ${this.pendingSnapshot} is on the way`,
-    );
+    if (this.state === "snapshot")
+      violated(`no append leaves for ${this.id} while its snapshot ${this.pendingSnapshot} is on the way`);
     if (this.state === "replicate") {
       if (entries > 0) {
         this.next = plus(this.next, entries);

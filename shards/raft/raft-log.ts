@@ -7,7 +7,7 @@
  * Always: that order, and nothing at or below `committed` is ever truncated (Raft §5.3, §5.4).
  */
 import { after, before, higher, lower, NO_TERM, plus } from "./index-math.ts";
-import { invariant } from "./invariant.ts";
+import { invariant, violated } from "./invariant.ts";
 import { ApplyWindow } from "./apply-window.ts";
 import { LogTail } from "./log-tail.ts";
 import { entriesBytes, entryBytes } from "./sizes.ts";
@@ -67,8 +67,7 @@ export class RaftLog {
   /** The term of an entry that is certainly there; anything else would be guessing (raft.md, never 3). */
   knownTerm(index: LogIndex): Term {
     const term = this.term(index);
-    invariant(typeof term === "number", () => `the term of entry ${index} is known, not ${term}`);
-    return term;
+    return typeof term === "number" ? term : violated(`the term of entry ${index} is known, not ${term}`);
   }
 
   matches(index: LogIndex, term: Term): boolean {
@@ -107,10 +106,8 @@ export class RaftLog {
   append(entries: readonly Entry[]): void {
     const first = entries[0];
     if (first === undefined) return;
-    invariant(
-      first.index > this.#committed,
-      () => `entry ${first.index} replaces nothing that is committed, up to ${this.#committed}`,
-    );
+    if (first.index <= this.#committed)
+      violated(`entry ${first.index} replaces nothing that is committed, up to ${this.#committed}`);
     this.#tail.truncateAndAppend(entries);
   }
 
@@ -143,10 +140,10 @@ export class RaftLog {
 
   commitTo(index: LogIndex): boolean {
     if (index <= this.#committed) return false;
-    invariant(
-      index <= this.lastIndex(),
-      () => `commit ${index} lies within the log, which ends at ${this.lastIndex()}; did it lose entries?`,
-    );
+    if (index > this.lastIndex())
+      violated(
+        `commit ${index} lies within the log, which ends at ${this.lastIndex()}; did it lose entries?`,
+      );
     this.#committed = index;
     return true;
   }
@@ -195,11 +192,11 @@ export class RaftLog {
     const low = after(this.window.applying);
     if (this.#snapshot !== null || this.window.isPaused() || low > last) return [];
     const entries = this.range(low, after(last), this.window.room());
-    invariant(
-      typeof entries !== "string",
-      () => `entry ${low} was not compacted before it was applied (the log begins at ${this.firstIndex()})`,
-    );
-    return entries;
+    return typeof entries === "string"
+      ? violated(
+          `entry ${low} was not compacted before it was applied (the log begins at ${this.firstIndex()})`,
+        )
+      : entries;
   }
 
   hasNextCommitted(allowUnstable: boolean): boolean {
@@ -216,10 +213,8 @@ export class RaftLog {
 
   /** The state machine is at `index`; payload bytes of what it finished are returned. */
   appliedTo(index: LogIndex): number {
-    invariant(
-      index <= this.#committed,
-      () => `applied ${index} is committed, which goes up to ${this.#committed}`,
-    );
+    if (index > this.#committed)
+      violated(`applied ${index} is committed, which goes up to ${this.#committed}`);
     const bytes = this.window.appliedTo(index);
     this.#tail.trim(this.window.applied);
     return bytes;

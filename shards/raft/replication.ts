@@ -24,12 +24,14 @@ export function appendOwn(core: CoreState, drafts: readonly Draft[]): boolean {
   core.uncommittedBytes += bytes;
   const last = log.lastIndex();
   const term = core.term;
-  const entries: Entry[] = [];
-  for (let i = 0; i < drafts.length; i++) {
-    const draft = drafts[i] as Draft;
-    entries.push({ term, index: plus(last, i + 1), kind: draft.kind, data: draft.data });
-  }
-  log.append(entries);
+  log.append(
+    drafts.map((draft, at): Entry => ({
+      term,
+      index: plus(last, at + 1),
+      kind: draft.kind,
+      data: draft.data,
+    })),
+  );
   // The leader counts itself like anybody else: when the entries are durable (raft.md, never 2).
   core.out.whenDurable({
     kind: "appendAccepted",

@@ -4,7 +4,7 @@ import { sendReadRound } from "./read-index.ts";
 import { stepOwn } from "./step.ts";
 import { NO_TERM, ZERO } from "./index-math.ts";
 import { higher } from "./index-math.ts";
-import { invariant } from "./invariant.ts";
+import { invariant, violated } from "./invariant.ts";
 import type { CoreState } from "./state.ts";
 import type { Entry, HardState, LogIndex, NodeId, SnapshotMeta } from "./types.ts";
 import type { Persist, PersistReceipt, Ready } from "./ready.ts";
@@ -60,7 +60,16 @@ export class Work {
     const hardState = this.#hardStateChanged() ? core.hardState() : null;
     const persist = this.#persist(snapshot, entries, hardState);
     const thenApply = log.nextCommitted(this.#isSync);
-    const ready: Ready = { ...out.take(), persist, thenApply };
+    const { send, thenSend, reads, events } = out;
+    const ready: Ready = {
+      send: send.length > 0 ? send : NOTHING,
+      persist,
+      thenSend: thenSend.length > 0 ? thenSend : NOTHING,
+      thenApply,
+      reads: reads.length > 0 ? reads : NOTHING,
+      events: events.length > 0 ? events : NOTHING,
+    };
+    out.renew();
     if (hardState !== null) this.#hardState = hardState;
     this.#leader = core.leader;
     this.#role = core.role;
@@ -94,10 +103,7 @@ export class Work {
 
   applied(index: LogIndex): void {
     const handedOut = this.#core.log.window.applying;
-    invariant(
-      index <= handedOut,
-      () => `applied ${index} was handed out before; that went up to ${handedOut}`,
-    );
+    if (index > handedOut) violated(`applied ${index} was handed out before; that went up to ${handedOut}`);
     noteApplied(this.#core, index);
   }
 
@@ -116,7 +122,7 @@ export class Work {
       lastIndex: vouches ? log.lastIndex() : ZERO,
       lastTerm: vouches ? log.lastTerm() : NO_TERM,
       snapshotIndex: snapshot === null ? ZERO : snapshot.index,
-      ownAnswers: out.own.length > 0 ? out.own : NO_ANSWERS,
+      ownAnswers: out.own.length > 0 ? out.own : NOTHING,
     };
     return { snapshot, entries, hardState, receipt };
   }
@@ -128,4 +134,5 @@ export class Work {
   }
 }
 
-const NO_ANSWERS: PersistReceipt["ownAnswers"] = [];
+/** An empty list stays in the outbox, so it must not be the one that is handed out. */
+const NOTHING: readonly never[] = [];

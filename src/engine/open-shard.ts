@@ -1,5 +1,6 @@
 /** One data directory, open: the point store and everything in memory that follows from it. */
 import { join } from "node:path";
+import { syncDirectory } from "./files.ts";
 import { loadGraph, removeGraphs } from "./graph-files.ts";
 import { HnswGraph } from "./hnsw.ts";
 import { Indexer } from "./indexer.ts";
@@ -37,6 +38,8 @@ export async function openShardData(
   try {
     // What an earlier process applied is made durable first: the log below it may be dropped.
     store.checkpoint();
+    // A new file is on disk only when its name is.
+    await syncDirectory(data);
     const renumbered = store.state().nextLabel >= RENUMBER_FROM;
     if (renumbered) {
       await removeGraphs(data, null);

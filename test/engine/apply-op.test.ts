@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { LogIndex, Term } from "../../shards/index.ts";
+import type { ApplyOp } from "../../shards/index.ts";
+import { EngineApplyOp } from "../../src/engine/apply-op.ts";
+import { entry, openEngine, temporaryDirectory, upsert } from "./support.ts";
+
+const committed = (index: number) => ({
+  ...entry(index, upsert([index, [index, 0, 0, 0, 0, 0]])),
+  index: LogIndex(index),
+  term: Term(1),
+});
+
+test("across the seam: applied when it resolves, durable after a checkpoint, carried by a copy", async () => {
+  using one = temporaryDirectory();
+  using two = temporaryDirectory();
+  await using engine = await openEngine(one.path);
+  await using other = await openEngine(two.path);
+  const machine: ApplyOp = new EngineApplyOp(engine);
+  const replica: ApplyOp = new EngineApplyOp(other);
+  const noop = { index: LogIndex(2), term: Term(2), data: new Uint8Array(0) };
+  expect(await machine.apply([committed(1), noop, committed(3)])).toEqual([
+    { kind: "applied", version: 1, touched: 1, duplicate: false },
+    null,
+    { kind: "applied", version: 3, touched: 1, duplicate: false },
+  ]);
+  expect([await machine.appliedIndex(), await machine.durableIndex()]).toEqual([3, 0]);
+  expect(await machine.checkpoint()).toBe(3);
+  expect(await machine.durableIndex()).toBe(3);
+  await using copy = await machine.capture();
+  await replica.restore(copy);
+  expect([await replica.appliedIndex(), await replica.durableIndex()]).toEqual([3, 3]);
+  expect(other.stats().stateHash).toBe(engine.stats().stateHash);
+});

@@ -7,6 +7,9 @@ import { plainly, registerServe } from "./cli/serve.ts";
 import { registerStatus } from "./cli/status.ts";
 import { programVersion } from "./observability/build-facts.ts";
 
+/** After a failure: long enough for files to be closed, shorter than a supervisor's patience. */
+const EXIT_WITHIN_MS = 5_000;
+
 const program = new Command("flotilla")
   .description("vector search in which every shard is a Raft group")
   .version(programVersion())
@@ -23,4 +26,6 @@ try {
   const line = plainly(error);
   process.stderr.write(`flotilla: ${line ?? (error instanceof Error ? error.stack : String(error))}\n`);
   process.exitCode = 1;
+  // What failed may hold something open that no longer answers: the exit does not wait for it.
+  setTimeout(() => process.exit(), EXIT_WITHIN_MS).unref();
 }

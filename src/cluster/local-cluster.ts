@@ -130,7 +130,9 @@ export class LocalCluster implements Cluster {
       if (error instanceof ApiError && error.code === "COLLECTION_NOT_FOUND") return false;
       throw error;
     }
-    await within(this.#parts.controller.closed(gone.shards.map(({ group }) => group)), options.signal);
+    const groups = gone.shards.map(({ group }) => group);
+    await within(this.#parts.controller.closed(groups), options.signal);
+    for (const group of groups) this.#reads.forget(group);
     return true;
   }
 

@@ -8,7 +8,7 @@ import { HttpClient } from "../src/cli/http-client.ts";
 import { createCollection } from "../src/cli/import/target.ts";
 import { call, collectionPath, isRecord } from "../src/cli/rest.ts";
 import type { Figure } from "./figures/context.ts";
-import { DIMENSION, Writer } from "./figures/history.ts";
+import { BARRIER_ID, DIMENSION, Writer } from "./figures/history.ts";
 import type { Dice, Totals } from "./figures/history.ts";
 import { flag } from "./figures/flags.ts";
 
@@ -37,7 +37,7 @@ export async function killFigures(
   using work = new WorkDir();
   const dataDir = join(work.path, "node");
   const dice = diceOf(seed);
-  const totals: Totals = { acknowledged: 0, unclear: 0, unclearApplied: 0 };
+  const totals: Totals = { acknowledged: 0, unclear: 0, unclearApplied: 0, visibleLate: 0 };
   const writers = Array.from({ length: WRITERS }, (_, i) => new Writer(i, dice, totals));
   let violations = 0;
   let slowestReady = 0;
@@ -57,8 +57,13 @@ export async function killFigures(
       node = await NodeProcess.start({ dataDir });
       slowestReady = Math.max(slowestReady, node.readySeconds);
       using again = new HttpClient({ url: node.url });
+      // The log has an order: what comes before an acknowledged write is applied or will never be.
+      const settle = async () => {
+        const point = { id: BARRIER_ID, vector: new Array<number>(DIMENSION).fill(round) };
+        await call(again, "PUT", collectionPath(COLLECTION, "/points?wait=true"), { points: [point] });
+      };
       for (const writer of writers)
-        await writer.verify(again, COLLECTION).catch((error: Error) => {
+        await writer.verify(again, COLLECTION, settle).catch((error: Error) => {
           violations++;
           say(`kill ${round}: ${error.message}`);
         });
@@ -72,6 +77,7 @@ export async function killFigures(
       acknowledged: totals.acknowledged,
       unanswered: totals.unclear,
       unansweredButApplied: totals.unclearApplied,
+      appliedAfterReady: totals.visibleLate,
       points: writers.reduce((sum, { points }) => sum + points, 0),
       slowestReadySeconds: slowestReady,
     };

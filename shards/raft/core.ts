@@ -82,6 +82,8 @@ export class RaftCore {
     }
     core.electionElapsed++;
     if (core.quietTicks > 0) core.quietTicks--;
+    for (const token of core.reads.giveUp(core.settings.electionTicks))
+      core.out.event({ kind: "readDropped", token, why: "the leader did not answer" });
     if (tickEvidence(core)) return;
     if (core.electionElapsed < core.electionTimeout || !core.isPromotable()) return;
     core.electionElapsed = 0;

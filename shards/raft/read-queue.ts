@@ -11,6 +11,8 @@ export interface WaitingRead {
   readonly token: string;
 }
 
+const NONE: readonly string[] = [];
+
 interface Round {
   readonly number: number;
   readonly index: LogIndex;
@@ -28,7 +30,10 @@ export class ReadQueue {
   #rounds: Round[] = [];
   #lastRound = 0;
   /** A follower's: own name of each forwarded read, and the token it was asked with. */
-  readonly #forwarded = new Map<string, string>();
+  #forwarded = new Map<string, string>();
+  /** Forwarded before the last turn; given up at the next one, or lost messages would fill the queue for good. */
+  #forwardedEarlier = new Map<string, string>();
+  #ticksToTurn = 0;
   #forwardedCount = 0;
   /** A leader's ticks since its reign began. */
   ticks = 0;
@@ -38,7 +43,7 @@ export class ReadQueue {
   leaseVoid = false;
 
   get size(): number {
-    return this.#early.length + this.#unsent.length + this.#forwarded.size + this.inRounds();
+    return this.#early.length + this.#unsent.length + this.#forwardedSize() + this.inRounds();
   }
 
   get hasUnsent(): boolean {
@@ -96,9 +101,25 @@ export class ReadQueue {
 
   /** The token of a forwarded read that was answered; undefined when it was not asked for, or answered before. */
   settle(name: string): string | undefined {
-    const token = this.#forwarded.get(name);
-    this.#forwarded.delete(name);
-    return token;
+    for (const asked of [this.#forwarded, this.#forwardedEarlier]) {
+      const token = asked.get(name);
+      if (asked.delete(name)) return token;
+    }
+    return undefined;
+  }
+
+  /** A follower's tick: returns forwarded reads that had no answer for one to two times `patience` ticks. */
+  giveUp(patience: number): readonly string[] {
+    if (this.#forwardedSize() === 0 || ++this.#ticksToTurn < patience) return NONE;
+    this.#ticksToTurn = 0;
+    const late = [...this.#forwardedEarlier.values()];
+    this.#forwardedEarlier = this.#forwarded;
+    this.#forwarded = new Map();
+    return late;
+  }
+
+  #forwardedSize(): number {
+    return this.#forwarded.size + this.#forwardedEarlier.size;
   }
 
   /** A reign or its following ends: nobody will confirm these. Returns the own reads among them. */
@@ -106,11 +127,12 @@ export class ReadQueue {
     const own = [...this.#early, ...this.#unsent, ...this.#rounds.flatMap((round) => round.reads)]
       .filter((read) => read.from === self)
       .map((read) => read.token);
-    own.push(...this.#forwarded.values());
+    own.push(...this.#forwardedEarlier.values(), ...this.#forwarded.values());
     this.#early = [];
     this.#unsent = [];
     this.#rounds = [];
     this.#forwarded.clear();
+    this.#forwardedEarlier.clear();
     this.ticks = 0;
     this.leaseUntil = 0;
     this.leaseVoid = false;

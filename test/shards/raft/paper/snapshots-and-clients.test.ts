@@ -196,6 +196,22 @@ describe("§8 client interaction", () => {
     expect(group.member(2).reads).toHaveLength(1);
   });
 
+  test("a forwarded read whose answer was lost is given up, and makes room for others", () => {
+    const group = cluster(3, { maxPendingReads: 2 }).elect(1);
+    group.cut = (each) => each.kind === "readIndex";
+    expect(["a", "b", "c"].map((token) => group.core(2).readIndex(token).kind)).toEqual([
+      "accepted",
+      "accepted",
+      "dropped",
+    ]);
+    group.tick(21);
+    expect(group.member(2).events.filter((event) => event.kind === "readDropped")).toHaveLength(2);
+    group.cut = () => false;
+    expect(group.core(2).readIndex("d").kind).toBe("accepted");
+    group.settle();
+    expect(group.member(2).reads.map((read) => read.token)).toEqual(["d"]);
+  });
+
   describe("leases", () => {
     const lease: TestOptions = { readMode: "lease" };
 

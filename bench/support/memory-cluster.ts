@@ -24,7 +24,8 @@ import type {
   WriteOptions,
   WriteReceipt,
 } from "../../src/cluster/types.ts";
-import { applyAll, compareIds, score, select, type Point } from "./memory-points.ts";
+import { compareIds } from "../../src/engine/order.ts";
+import { applyAll, score, select, type Point } from "./memory-points.ts";
 
 interface Collection {
   info: CollectionInfo;

@@ -116,11 +116,6 @@ function filtered(value: Payload, prefix: string, keep: (path: string) => boolea
   return Object.fromEntries(out);
 }
 
-export function compareIds(a: PointId, b: PointId): number {
-  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
 export function score(distance: Distance, a: Float32Array, b: Float32Array): number {
   let dot = 0;
   let squares = 0;

@@ -1,11 +1,6 @@
 /** Puts the answers of several shards together so that they read as the answer of one. */
-import type { Distance, PointId, ScoredPoint, ScrollPage } from "./types.ts";
-
-/** Numbers before strings, numbers by value, strings by code unit. */
-export function compareIds(a: PointId, b: PointId): number {
-  if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
-  return a < b ? -1 : a > b ? 1 : 0;
-}
+import { compareIds } from "../engine/order.ts";
+import type { Distance, ScoredPoint, ScrollPage } from "./types.ts";
 
 /** Best first, equal scores by id: similarities descend, distances ascend. */
 export function compareHits(distance: Distance): (a: ScoredPoint, b: ScoredPoint) => number {

@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { slotOf, evenSlots, slotTable } from "../../src/catalog/slots.ts";
-import { compareHits, compareIds, mergeHits, mergePages } from "../../src/cluster/merge.ts";
+import { compareHits, mergeHits, mergePages } from "../../src/cluster/merge.ts";
+import { compareIds } from "../../src/engine/order.ts";
 import { splitWrites } from "../../src/cluster/split.ts";
 import type { PointId, ScoredPoint, WriteOp } from "../../src/cluster/types.ts";
 
 const ids: fc.Arbitrary<PointId> = fc.oneof(
   fc.nat({ max: 30 }),
-  fc.constantFrom("a", "b", "B", "ä", "10", "9"),
+  fc.constantFrom("a", "b", "B", "ä", "10", "9", "\uffff", "\u{1f600}"),
 );
 const hit = (id: PointId, score: number): ScoredPoint => ({ id, score, version: 1, payload: null });
 /** Few different scores, so that ties decide often. */
@@ -47,6 +48,9 @@ test("hits of several shards read as those of one that holds all", () => {
 test("similarities descend, distances ascend, equal scores go by id: numbers first", () => {
   const hits = [hit("a", 1), hit(10, 1), hit(9, 1), hit("B", 1), hit(1, 2)];
   expect([...hits].sort(compareHits("Dot")).map(({ id }) => id)).toEqual([1, 9, 10, "B", "a"]);
+  // By code point, as the point store's index has them: by UTF-16 unit the astral one would come first.
+  const far = [hit("\u{1f600}", 1), hit("\uffff", 1)];
+  expect(far.sort(compareHits("Dot")).map(({ id }) => id)).toEqual(["\uffff", "\u{1f600}"]);
   expect([...hits].sort(compareHits("Euclid")).map(({ id }) => id)).toEqual([9, 10, "B", "a", 1]);
 });
 

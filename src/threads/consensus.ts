@@ -12,7 +12,9 @@ import {
   type GroupStatus,
   type Host,
   type LogStore,
+  type ReadOutcome,
   type ShardEvent,
+  type Term,
 } from "../../shards/index.ts";
 import { noPeers, openSqliteLog, systemClock, systemRandom, systemScheduler } from "../../shards/adapters.ts";
 import { OpenCaptures, RemoteApplyOp } from "./apply-remote.ts";
@@ -186,8 +188,8 @@ class ConsensusThread {
   #coreEvent(group: GroupId, event: (ShardEvent & { readonly kind: "core" })["event"]): void {
     switch (event.kind) {
       case "roleChanged":
-        this.#front.notify("group", { kind: "role", group, role: event.role, term: event.term });
-        if (event.role === "leader") this.#tell("info", "leading", { group, term: event.term });
+        if (event.role === "leader") void this.#announceLeader(group, event.term);
+        else this.#front.notify("group", { kind: "role", group, role: event.role, term: event.term });
         return;
       case "leaderChanged": {
         const leader = event.leader === 0 ? null : event.leader;
@@ -200,6 +202,21 @@ class ConsensusThread {
       default:
         return;
     }
+  }
+
+  /**
+   * An elected leader may not know yet what was acknowledged before its term, so the front hears of it, and answers
+   * reads by it, only once the entry that opens the term is committed and applied (§8; raft.md, never 8).
+   */
+  async #announceLeader(id: GroupId, term: Term): Promise<void> {
+    const group = this.#group(id);
+    let outcome: ReadOutcome | undefined;
+    do outcome = await group?.readIndex();
+    while (outcome?.kind === "dropped");
+    const status = group?.status();
+    if (outcome?.kind !== "ready" || status?.role !== "leader" || status.term !== term) return;
+    this.#front.notify("group", { kind: "role", group: id, role: "leader", term });
+    this.#tell("info", "leading", { group: id, term });
   }
 
   #tell(

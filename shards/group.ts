@@ -446,15 +446,15 @@ export class GroupLoop implements Group {
   }
 
   /** The boundary at an applied index; null while this loop has not taken note of that index. */
-  #metaAt(index: LogIndex): SnapshotMeta | null {
+  #metaAt(index: LogIndex): SnapshotMeta | "compacted" | null {
     if (index > this.#noted) return null;
     const term = this.#log.term(index);
-    return typeof term === "number" ? { index, term, conf: this.#history.at(index) } : null;
+    return typeof term === "number" ? { index, term, conf: this.#history.at(index) } : "compacted";
   }
 
   #compactTo(index: LogIndex): void {
     const to = this.#metaAt(index);
-    if (to !== null) this.#later({ kind: "compact", to });
+    if (to !== null && to !== "compacted") this.#later({ kind: "compact", to });
   }
 
   #compacted(to: SnapshotMeta): void {

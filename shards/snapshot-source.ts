@@ -12,7 +12,7 @@ export interface SnapshotSourceParts {
   readonly applyOp: ApplyOp;
   readonly keepTicks: number;
   /** The boundary at an applied index; null while the group's loop has not taken note of that index yet. */
-  readonly metaAt: (index: LogIndex) => SnapshotMeta | null;
+  readonly metaAt: (index: LogIndex) => SnapshotMeta | "compacted" | null;
   readonly onCaptured: (meta: SnapshotMeta, bytes: number) => void;
   readonly onFailed: (error: Error) => void;
 }
@@ -95,6 +95,11 @@ export class SnapshotSource {
     const meta = early === null ? null : this.#parts.metaAt(early.index);
     if (early === null || meta === null) return;
     this.#early = null;
+    if (meta === "compacted") {
+      // The log moved on while it was captured, so nobody could go on from it: another one is captured.
+      this.#dispose(early);
+      return;
+    }
     this.#held = { captured: early, meta, users: 0, lastUsedTick: tick };
     this.#parts.onCaptured(
       meta,

@@ -3,12 +3,12 @@ import { LogIndex, Term } from "../../shards/raft/types.ts";
 import { SnapshotSource } from "../../shards/snapshot-source.ts";
 import { RecordingMachine } from "./support/machine.ts";
 
-function sourceOver(machine: RecordingMachine): SnapshotSource {
+function sourceOver(machine: RecordingMachine, boundary = 0): SnapshotSource {
   const conf = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
   return new SnapshotSource({
     applyOp: machine,
     keepTicks: 10,
-    metaAt: (index) => ({ index, term: Term(1), conf }),
+    metaAt: (index) => (index < boundary ? "compacted" : { index, term: Term(1), conf }),
     onCaptured: () => undefined,
     onFailed: (error) => {
       throw error;
@@ -48,4 +48,15 @@ test("one that is being sent is kept until it is released", async () => {
 
   source.release(LogIndex(5), 3);
   expect(await captured(source)).toBe(6);
+});
+
+test("one that the log was compacted beyond while it was captured is captured anew", async () => {
+  const machine = new RecordingMachine();
+  machine.applied = 5;
+  const source = sourceOver(machine, 7);
+  expect(await captured(source)).toBe(-1);
+  expect(machine.openSnapshots).toBe(1);
+  machine.applied = 9;
+  expect(await captured(source)).toBe(9);
+  expect(machine.openSnapshots).toBe(1);
 });

@@ -133,7 +133,11 @@ export class Churn {
     const { byId } = this.#world;
     const lost = (id: NodeId): boolean => byId.get(id)?.gone === true || byId.get(id)?.disk.corrupt === true;
     const voters = new Set(conf.voters);
+    // While one is lost the others are needed: a leader that is removed steps down when it has applied that, and may
+    // hold the only log that the old half's majority would vote for. The lost one is to be replaced first.
+    const wounded = conf.voters.some(lost) || conf.votersOutgoing.some(lost);
     for (const { kind, node } of steps) {
+      if (wounded && kind === "remove" && !lost(node)) return false;
       if (kind !== "remove" && lost(node)) return false;
       if (kind === "addVoter") voters.add(node);
       else voters.delete(node);

@@ -10,7 +10,7 @@ import type { Mutation } from "./mutations/mutation.ts";
 /** The file with the edits of `mutation` that concern it; throws when one does not fit exactly once. */
 export function mutated(mutation: Mutation, root: string): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
-  for (const { file, find, replace } of mutation.edits) {
+  for (const { file, find, replace } of [...(mutation.conditions ?? []), ...mutation.edits]) {
     const text = files.get(file) ?? readFileSync(join(root, file), "utf8");
     const found = text.split(find).length - 1;
     if (found !== 1)

@@ -15,7 +15,7 @@ export class Nemesis {
   readonly #dice: Dice;
   #turns = 0;
   /** Messages sent under an envelope that nobody may accept. */
-  strays = 0;
+  readonly strays = new Map<string, number>();
 
   constructor(world: World) {
     this.#world = world;
@@ -137,12 +137,18 @@ export class Nemesis {
           });
         } else {
           world.giveUp(node);
+          if (fault["power"] === true) world.startWithoutLog(node);
           world.spawn();
         }
         return;
       case "badSector":
         node.excused = true;
-        node.disk.failingReads++;
+        node.disk.failingReads += 1 + Number(fault["variant"]);
+        // Found while running, or first of all when the log is opened.
+        if (fault["power"] === true) {
+          world.stop(node, { power: false, pendingSurvives: true });
+          world.start(node);
+        }
         return;
       case "stray":
         this.#stray(node, other, Number(fault["variant"]));
@@ -237,10 +243,13 @@ export class Nemesis {
     const stranger = STRANGE_GROUP;
     if (group === undefined) return;
     if (world.network.inject(node.id, envelope, { group: variant === 3 ? stranger : group, message })) {
-      this.strays++;
+      const why = REFUSALS[variant] ?? "group";
+      this.strays.set(why, (this.strays.get(why) ?? 0) + 1);
       world.marks.hit("stray message injected");
     }
   }
 }
 
+/** What a stray of each variant has to be refused for. */
+const REFUSALS = ["cluster", "receiver", "incarnation", "group"] as const;
 const STRANGE_GROUP = GroupId(77);

@@ -20,7 +20,9 @@ export interface MessageFate {
   readonly delaysUs: readonly number[];
 }
 /** What becomes of one transmission of a snapshot, chunk by chunk. */
-export type StreamFate = { readonly chunkUs: number; readonly ends: "whole" | "broken" | "corrupted" };
+export type StreamFate = { readonly chunkUs: number; readonly ends: StreamEnd };
+/** `late`: it arrives whole, and once more long after. */
+export type StreamEnd = "whole" | "broken" | "corrupted" | "late";
 
 export interface Endpoint {
   readonly node: NodeId;
@@ -225,6 +227,15 @@ export class SimNetwork {
     const staged = new MemorySnapshot(snapshot.index, bytes);
     const envelope = this.#envelope(from, to);
     this.#parts.marks.hit("snapshot arrived");
+    if (fate.ends === "late") {
+      const again = new MemorySnapshot(snapshot.index, bytes);
+      this.#parts.timeline.after(LATE_STREAM_US, () => {
+        this.#parts.marks.hit("snapshot arrived late");
+        this.#arrive(name, from.node, to, (receiver) => {
+          receiver.snapshot(envelope, carried, again);
+        });
+      });
+    }
     return this.#arrive(name, from.node, to, (receiver) => {
       receiver.snapshot(envelope, carried, staged);
     });
@@ -233,6 +244,7 @@ export class SimNetwork {
 
 /** From a process's end until a new connection to it is refused. */
 const REFUSAL_US = 4_000;
+const LATE_STREAM_US = 90_000;
 
 /** Group, from, to, type, term and the index that matters: what a person would call this message. */
 export function messageName({ group, message }: GroupMessage): string {

@@ -1,3 +1,4 @@
+import { LogError } from "../../shards/ports.ts";
 import type {
   ConfState,
   GroupId,
@@ -76,8 +77,46 @@ export class SimNode {
   start(process: SimProcess, attach: (process: SimProcess) => Transport): void {
     this.#lives++;
     this.excused = this.disk.failingReads > 0;
+    const host = this.#host(process, attach);
+    const life: Life = { process, host, groups: new Map(), machines: new Map() };
+    this.life = life;
+    for (const [group, conf] of this.#parts.bootstrap) this.open(life, group, conf);
+  }
+
+  /** As {@link start} on an empty disk with a configuration file that no longer names first members. */
+  startWithoutLog(
+    process: SimProcess,
+    parts: {
+      readonly attach: (process: SimProcess) => Transport;
+      readonly opened: (group: GroupId) => void;
+    },
+  ): void {
+    const host = this.#host(process, parts.attach);
+    for (const group of this.#parts.bootstrap.keys()) {
+      const file = new KvFile();
+      const machine = new KvMachine({
+        group,
+        file,
+        process,
+        applyFate: this.#parts.machine.applyFate,
+        applies: () => undefined,
+        restores: () => undefined,
+      });
+      host.openGroup({ group, applyOp: machine, bootstrap: null }).then(
+        () => {
+          parts.opened(group);
+        },
+        (error: unknown) => {
+          if (!(error instanceof LogError && error.code === "LOG_MISSING"))
+            this.#parts.openFailed(group, error);
+        },
+      );
+    }
+  }
+
+  #host(process: SimProcess, attach: (process: SimProcess) => Transport): Host {
     const log: LogStore = this.disk.open(process);
-    const host = openHost(
+    return openHost(
       {
         identity: { cluster: CLUSTER, node: this.id, incarnation: this.incarnation },
         limits: this.#parts.limits,
@@ -95,9 +134,6 @@ export class SimNode {
         },
       },
     );
-    const life: Life = { process, host, groups: new Map(), machines: new Map() };
-    this.life = life;
-    for (const [group, conf] of this.#parts.bootstrap) this.open(life, group, conf);
   }
 
   open(life: Life, group: GroupId, conf: ConfState): void {

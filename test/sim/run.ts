@@ -41,7 +41,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       : new ReplayedDecisions(options.replay);
   const trace = new Trace(options.print ?? null);
   const refused = new Set<string>();
-  let strays = 0;
+  const strays = new Map<string, number>();
   const world = new World({
     seed: options.seed,
     decisions,
@@ -64,8 +64,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
     }
     for (const client of clients) client.quiet = true;
     if (world.failure === null) await checkLiveness(world, refused);
-    strays = nemesis.strays;
+    for (const [why, count] of nemesis.strays) strays.set(why, count);
     if (world.failure === null) world.ends();
+  } catch (error) {
+    // Thrown through the event that called production code: nobody there was responsible for it.
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    world.fail("no failure is lost", `an event threw: ${text}`);
   } finally {
     failed.stop();
   }

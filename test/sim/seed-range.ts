@@ -44,8 +44,10 @@ export const EXPECTED_MARKS = [
   "message duplicated",
   "message lost",
   "simple change asked for",
+  "snapshot arrived late",
   "snapshot restored",
   "snapshot stream broken",
   "snapshot stream corrupted",
   "stray message injected",
+  "wiped node started under its old id",
 ] as const;

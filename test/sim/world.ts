@@ -268,6 +268,30 @@ export class World implements WorldView {
     this.#tell((watcher) => watcher.stops?.(node.id));
   }
 
+  /** Somebody starts the wiped machine under its old id: without a log it may not take part (raft.md, never 13). */
+  startWithoutLog(node: SimNode): void {
+    const process = new SimProcess(this.timeline, { offsetMs: 0, perMille: 1000 }, () => undefined);
+    this.marks.hit("wiped node started under its old id");
+    node.startWithoutLog(process, {
+      attach: (of) =>
+        this.network.attach({
+          node: node.id,
+          cluster: CLUSTER,
+          incarnation: `${node.incarnation} wiped`,
+          process: of,
+        }),
+      opened: (group) => {
+        this.fail(
+          "a wiped node stays out",
+          `n${node.id} g${group}: takes part again, though its log is gone`,
+        );
+      },
+    });
+    this.timeline.after(this.electionUs, () => {
+      process.kill();
+    });
+  }
+
   /** The node's data is gone for good. */
   giveUp(node: SimNode): void {
     this.stop(node, { power: true, pendingSurvives: false });
@@ -314,7 +338,9 @@ export class World implements WorldView {
     const ends = this.calm
       ? null
       : this.decisions.decide(`stream:${name}`, () =>
-          dice.chance(this.swarm.streamFaultPerMille) ? dice.pick(["broken", "corrupted"] as const) : null,
+          dice.chance(this.swarm.streamFaultPerMille)
+            ? dice.pick(["broken", "corrupted", "late", "late"] as const)
+            : null,
         );
     return { chunkUs: CHUNK_US, ends: ends ?? "whole" };
   }

@@ -43,6 +43,12 @@ export const committedIsDurable: Invariant = {
               `synced on a majority of [${status.conf.voters.join()}] [${status.conf.votersOutgoing.join()}]`,
           );
         else record.terms[index] ??= term;
+        // Older entries are committed by one of the own term behind them, never by counting (§5.4.2).
+        if (index === status.commit && term !== null && term !== status.term)
+          fail(
+            `n${status.node} leads g${status.group} in term ${status.term} and commits up to ${index}, an entry of ` +
+              `term ${term}`,
+          );
       }
       record.highest = Math.max(record.highest, status.commit);
     };

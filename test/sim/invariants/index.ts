@@ -5,6 +5,7 @@ import { acknowledgedMatch } from "./acknowledged-match.ts";
 import { boundedQueues } from "./bounded-queues.ts";
 import { committedIsDurable } from "./committed-is-durable.ts";
 import { configurationsOverlap } from "./configurations-overlap.ts";
+import { electedByQuorum } from "./elected-by-quorum.ts";
 import { eventualReads } from "./eventual-reads.ts";
 import { indexOrder } from "./index-order.ts";
 import { leaderAppendOnly } from "./leader-append-only.ts";
@@ -22,10 +23,11 @@ import { stateMachineSafety } from "./state-machine-safety.ts";
 /** Every property a run is held to; liveness comes on top, after the faults. */
 export function allInvariants(parts: {
   readonly refused: RefusedAttempts;
-  readonly strays: () => number;
+  readonly strays: () => ReadonlyMap<string, number>;
 }): readonly Invariant[] {
   return [
     oneLeaderPerTerm,
+    electedByQuorum,
     leaderAppendOnly,
     logMatching,
     leaderCompleteness,

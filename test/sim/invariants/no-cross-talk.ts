@@ -5,11 +5,11 @@ import { decodeCommand } from "../kv-machine.ts";
  * What belongs to another group, cluster, node or incarnation has no effect: no replica applies another group's
  * entry, and every stray message the nemesis injects is refused and counted.
  */
-export function noCrossTalk(strays: () => number): Invariant {
+export function noCrossTalk(strays: () => ReadonlyMap<string, number>): Invariant {
   return {
     name: "no cross-group message",
     watch({ fail }) {
-      let refused = 0;
+      const refused = new Map<string, number>();
       return {
         applies(node, group, entry) {
           if (entry.data.length === 0) return;
@@ -18,10 +18,13 @@ export function noCrossTalk(strays: () => number): Invariant {
             fail(`n${node} g${group}: applies an entry of group ${command.group} at ${entry.index}`);
         },
         shardEvent(_node, event) {
-          if (event.kind === "messageRefused" && event.why !== "overloaded") refused++;
+          if (event.kind === "messageRefused") refused.set(event.why, (refused.get(event.why) ?? 0) + 1);
         },
         ends() {
-          if (refused < strays()) fail(`${strays()} stray messages arrived, only ${refused} were refused`);
+          for (const [why, count] of strays()) {
+            const found = refused.get(why) ?? 0;
+            if (found < count) fail(`${count} messages of another ${why} arrived, ${found} were refused`);
+          }
         },
       };
     },

@@ -13,4 +13,6 @@ export interface Mutation {
   /** The rule, and why breaking it is wrong. */
   readonly why: string;
   readonly edits: readonly Edit[];
+  /** Edits that are no bug but what the bug needs around it; with them alone everything has to hold. */
+  readonly conditions?: readonly Edit[];
 }

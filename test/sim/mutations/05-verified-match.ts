@@ -1,0 +1,14 @@
+import type { Mutation } from "./mutation.ts";
+import { ONE_AT_A_TIME } from "./conditions.ts";
+
+export const verifiedMatch: readonly Mutation[] = [
+  {
+    name: "acknowledges-own-last",
+    rule: 5,
+    why: "An acknowledgement names the follower's last entry instead of the last verified one.",
+    edits: [
+      { file: "shards/raft/follower.ts", find: "match: verified });", replace: "match: log.lastIndex() });" },
+    ],
+    conditions: ONE_AT_A_TIME,
+  },
+];

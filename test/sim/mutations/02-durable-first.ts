@@ -20,11 +20,9 @@ export const durableFirst: readonly Mutation[] = [
     edits: [
       {
         file: "shards/raft/replication.ts",
-        find: `  log.append(entries);
-`,
-        replace: `  log.append(entries);
-  core.tracker.get(core.id)?.acknowledge(plus(last, drafts.length));
-`,
+        find: "  // The leader counts itself like anybody else",
+        replace: `  core.tracker.get(core.id)?.acknowledge(plus(last, drafts.length));
+  // The leader counts itself like anybody else`,
       },
     ],
   },

@@ -7,7 +7,11 @@ export const verifiedMatch: readonly Mutation[] = [
     rule: 5,
     why: "An acknowledgement names the follower's last entry instead of the last verified one.",
     edits: [
-      { file: "shards/raft/follower.ts", find: "match: verified });", replace: "match: log.lastIndex() });" },
+      {
+        file: "shards/raft/follower.ts",
+        find: "accept(core, message.from, verified);",
+        replace: "accept(core, message.from, log.lastIndex());",
+      },
     ],
     conditions: ONE_AT_A_TIME,
   },

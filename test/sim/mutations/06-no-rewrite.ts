@@ -30,8 +30,8 @@ export const noRewrite: readonly Mutation[] = [
       },
       {
         file: "shards/raft/raft-log.ts",
-        find: "      first.index > this.#committed,",
-        replace: "      first.index > 0,",
+        find: "    if (first.index <= this.#committed)",
+        replace: "    if (first.index <= 0)",
       },
     ],
   },

@@ -61,8 +61,9 @@ const OWN = {
   "auth.insecure": { kind: "switch", flag: "--insecure", default: false, about: "Serve other machines without any key.", reason: "Said aloud or not at all." },
 
   "engine.threads": { ...count, default: null, min: 1, max: 256, about: "Threads that hold shards; unset: one less than the cores, at least 1.", reason: "A core is left to requests and the log." },
-  "engine.tail_points": { ...count, default: 65_536, min: 64, max: 10_000_000, about: "Points per shard that may wait for the graph before writes wait.", reason: "The tail is scanned exactly by every search: it bounds what a write burst costs a search." },
-  "engine.tail_bytes": { ...bytes, default: 256 * MiB, min: MiB, max: 64 * GiB, about: "The same bound in bytes of vectors.", reason: "Long vectors fill memory long before they are many." },
+  "engine.tail_points": { ...count, default: 20_000, min: 64, max: 10_000_000, about: "Points per shard that may wait for the graph before writes wait.", reason: "A burst is acknowledged at the log's pace until here; a search right after it scans as many points." },
+  "engine.tail_points_busy": { ...count, default: 1_000, min: 64, max: 10_000_000, about: "The same while searches come in.", reason: "Every search scans the tail exactly: beside an import it pays about 0.3 ms for 1,000 points of 784 dimensions." },
+  "engine.tail_bytes": { ...bytes, default: 64 * MiB, min: MiB, max: 64 * GiB, about: "`engine.tail_points` in bytes of vectors.", reason: "Long vectors fill memory long before they are many." },
   "engine.tombstone_ratio": { ...ratio, default: 0.2, min: 0.01, max: 0.9, about: "Share of deleted points in a graph at which it is rebuilt.", reason: "Deleted points stay in the way of every walk; beyond a fifth that costs more than rebuilding." },
   "engine.save_changes": { ...count, default: 50_000, min: 100, max: 1_000_000_000, about: "Graph changes after which the graph is saved.", reason: "What is not in a saved graph is inserted again at the next start." },
   "engine.save_idle_ms": { ...ms, default: 30_000, min: 100, max: 86_400_000, about: "A changed graph is saved when no write came for this long.", reason: "A quiet node restarts at once." },

@@ -206,11 +206,15 @@ export class Indexer {
     return tail.size > 0 || graphs.fill !== null;
   }
 
+  /** Searches came in a moment ago, so more are likely. */
+  #isBusy(nowMs: number): boolean {
+    return nowMs - this.#parts.graphs.lastSearchMs < this.#parts.options.busyForMs;
+  }
+
   #slice(): void {
-    const { clock, graphs, options } = this.#parts;
+    const { clock, options } = this.#parts;
     const startedMs = clock.nowMs();
-    const busy = startedMs - graphs.lastSearchMs < options.busyForMs;
-    const endMs = startedMs + (busy ? options.busySliceMs : options.sliceMs);
+    const endMs = startedMs + (this.#isBusy(startedMs) ? options.busySliceMs : options.sliceMs);
     let steps = 0;
     do this.#step(steps++);
     while (this.#hasWork() && clock.nowMs() < endMs);
@@ -309,8 +313,14 @@ export class Indexer {
   }
 
   #isFull(share: number): boolean {
-    const { options, tail } = this.#parts;
-    return tail.size >= share * options.tailPointsMax || tail.used >= share * options.tailBytesMax;
+    const { clock, graphs, options, tail } = this.#parts;
+    // While nothing can leave the tail, or only slowly, it may grow: a save or a rebuild does not stop writes.
+    const drains = !graphs.main.isSaving && graphs.fill === null;
+    const pointsMax =
+      drains && this.#isBusy(clock.nowMs())
+        ? Math.min(options.busyTailPointsMax, options.tailPointsMax)
+        : options.tailPointsMax;
+    return tail.size >= share * pointsMax || tail.used >= share * options.tailBytesMax;
   }
 
   async #until(holds: () => boolean): Promise<void> {

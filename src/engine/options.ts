@@ -8,7 +8,9 @@ export interface EngineOptions {
   readonly busyForMs: number;
   /** Points that may wait for the graph; each costs every search its share of a scan. Past it writes wait. */
   readonly tailPointsMax: number;
-  /** The same in bytes. */
+  /** The same while searches come in and the tail can be drained: a search beside an import pays for few. */
+  readonly busyTailPointsMax: number;
+  /** {@link tailPointsMax} in bytes. */
   readonly tailBytesMax: number;
   /** A page cache of the point store, bytes. */
   readonly cacheBytes: number;
@@ -38,7 +40,8 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   sliceMs: 5,
   busySliceMs: 1,
   busyForMs: 50,
-  tailPointsMax: 10_000,
+  tailPointsMax: 20_000,
+  busyTailPointsMax: 1_000,
   tailBytesMax: 64 * 2 ** 20,
   cacheBytes: 16 * 2 ** 20,
   walBytes: 32 * 2 ** 20,

@@ -167,6 +167,28 @@ describe("writing", () => {
     expect(pressures).toEqual(pressures.map((_, nth) => nth % 2 === 0));
     expect(pressures.at(-1)).toBe(false);
   });
+
+  test("while searches come in, writes wait for a shorter tail: each search scans it", async () => {
+    const pressureAfter = async (searches: boolean): Promise<readonly number[]> => {
+      using directory = temporaryDirectory();
+      const tails: number[] = [];
+      let nowMs = 0;
+      await using engine = await openEngine(directory.path, {
+        options: { tailPointsMax: 1_000, busyTailPointsMax: 50, busyForMs: Infinity },
+        // Every look at the clock finds the slice over: one entry, one point at a time.
+        clock: { nowMs: () => (nowMs += 10), after: () => () => undefined },
+        events: (event) => void (event.kind === "backPressure" && event.active && tails.push(event.tail)),
+      });
+      if (searches) await engine.search([query(at(0))]);
+      await engine.applyEntries(Array.from({ length: 40 }, (_, n) => entry(n + 1, many(20, n * 20))));
+      expect(engine.count()).toBe(800);
+      return tails;
+    };
+    expect(await pressureAfter(false)).toEqual([]);
+    const [tail = 0] = await pressureAfter(true);
+    expect(tail).toBeGreaterThanOrEqual(50);
+    expect(tail).toBeLessThan(50 + 20);
+  });
 });
 
 describe("what was replaced or deleted", () => {

@@ -10,9 +10,10 @@ import { hostLimits } from "./limits.ts";
 import { Mailroom } from "./mailroom.ts";
 import type { WriteItem } from "./pipeline.ts";
 import { LogError } from "./ports.ts";
-import type { GroupId, GroupWrite, ShardEvent } from "./ports.ts";
+import type { CommittedEntry, ConfState, GroupId, GroupWrite, ShardEvent, SnapshotMeta } from "./ports.ts";
 import type { Group, Host, HostLimits, HostOptions, HostParts, OpenGroup } from "./surface.ts";
 import { sizeOf } from "./log/record.ts";
+import { LogIndex, Term } from "./raft/types.ts";
 
 /** Puts a host together and starts its ticks. It owns none of its parts: whoever made them closes them afterwards. */
 export function openHost(options: HostOptions, parts: HostParts): Host {
@@ -79,11 +80,12 @@ class NodeHost implements Host {
     const { log } = this.#parts;
     if (bootstrap !== null && !log.groups().includes(group)) {
       await this.#idleLog();
-      await log.create(group, bootstrap);
+      await log.create(group, firstOf(bootstrap));
     }
     const groupLog = log.open(group);
-    const [applied, durable] = [await applyOp.appliedIndex(), await applyOp.durableIndex()];
     const boundary = groupLog.boundary().index;
+    if (boundary === FOUNDING_INDEX && (await applyOp.appliedIndex()) === 0) await applyOp.apply([FOUNDING]);
+    const [applied, durable] = [await applyOp.appliedIndex(), await applyOp.durableIndex()];
     if (applied < boundary)
       throw new LogError(
         "LOG_CORRUPT",
@@ -304,6 +306,17 @@ class NodeHost implements Host {
   #event(event: ShardEvent): void {
     this.#parts.events.event(event);
   }
+}
+
+/** The place of a group's first configuration: nobody can be fed a log whose first members he does not know. */
+const FOUNDING_INDEX = LogIndex(1);
+const FOUNDING: CommittedEntry = { term: Term(1), index: FOUNDING_INDEX, data: new Uint8Array(0) };
+
+/** Founders begin after their configuration; a newcomer, who has none, begins empty and is sent a snapshot. */
+function firstOf(conf: ConfState): SnapshotMeta {
+  return conf.voters.length === 0
+    ? { index: LogIndex(0), term: Term(0), conf }
+    : { index: FOUNDING_INDEX, term: FOUNDING.term, conf };
 }
 
 function written(writes: readonly GroupWrite[], durationMs: number): ShardEvent {

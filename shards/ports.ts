@@ -116,8 +116,8 @@ export interface GroupLog {
 export interface LogStore extends AsyncDisposable {
   /** Groups with a log here, in order. */
   groups(): readonly GroupId[];
-  /** Creates an empty log whose configuration is `conf` (a first start); refuses one that exists. */
-  create(group: GroupId, conf: ConfState): Promise<void>;
+  /** Creates an empty log that begins after `first`, with its configuration and term; refuses one that exists. */
+  create(group: GroupId, first: SnapshotMeta): Promise<void>;
   open(group: GroupId): GroupLog;
   /**
    * On disk when it resolves: one transaction, one fsync, for the whole batch, in its order (a group may occur more

@@ -128,7 +128,10 @@ export interface Group {
 export interface OpenGroup {
   readonly group: GroupId;
   readonly applyOp: ApplyOp;
-  /** The first configuration when this node has no log of the group yet; null: there must be one (LOG_MISSING). */
+  /**
+   * When this node has no log of the group yet: the founders' configuration, the same on each of them, or one without
+   * members on a newcomer, who waits for a leader and gets a snapshot. null: there must be a log (LOG_MISSING).
+   */
   readonly bootstrap: ConfState | null;
 }
 

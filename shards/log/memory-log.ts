@@ -1,9 +1,17 @@
 import { LogError } from "../ports.ts";
-import type { ConfState, Entry, GroupId, GroupLog, GroupWrite, HardState, LogStore, Term } from "../ports.ts";
-import type { SnapshotMeta } from "../ports.ts";
+import type {
+  Entry,
+  GroupId,
+  GroupLog,
+  GroupWrite,
+  HardState,
+  LogStore,
+  SnapshotMeta,
+  Term,
+} from "../ports.ts";
 import { LogIndex } from "../raft/types.ts";
 import { LogOutline } from "./outline.ts";
-import { NO_HARD_STATE } from "./record.ts";
+import { hardStateAfter } from "./record.ts";
 
 /** A log that lives as long as the object: the SQLite log's twin for tests, benches and simulation. */
 export class MemoryLog implements LogStore {
@@ -14,11 +22,11 @@ export class MemoryLog implements LogStore {
     return [...this.#groups.keys()].sort((a, b) => a - b);
   }
 
-  async create(group: GroupId, conf: ConfState): Promise<void> {
+  async create(group: GroupId, first: SnapshotMeta): Promise<void> {
     this.#check();
     if (this.#groups.has(group))
       throw new LogError("LOG_EXISTS", `group ${group} has a log already`, { group });
-    this.#groups.set(group, new MemoryGroupLog(group, conf));
+    this.#groups.set(group, new MemoryGroupLog(group, first));
   }
 
   open(group: GroupId): GroupLog {
@@ -62,9 +70,9 @@ class MemoryGroupLog implements GroupLog {
   readonly #outline: LogOutline;
   #entries: Entry[] = [];
 
-  constructor(group: GroupId, conf: ConfState) {
+  constructor(group: GroupId, first: SnapshotMeta) {
     this.group = group;
-    this.#outline = new LogOutline(NO_HARD_STATE, { index: LogIndex(0), term: 0 as Term, conf });
+    this.#outline = new LogOutline(hardStateAfter(first), first);
   }
 
   take(write: GroupWrite): void {

@@ -1,13 +1,16 @@
 /** How entries and group states are written down: kinds as numbers, configurations as JSON, a checksum over each. */
 import { crc32 } from "node:zlib";
-import { LogIndex, NodeId, Term } from "../raft/types.ts";
+import { LogIndex, NodeId } from "../raft/types.ts";
 import type { ConfState, Entry, EntryKind, HardState, SnapshotMeta } from "../raft/types.ts";
 import type { GroupId } from "../ports.ts";
 
 /** What one entry costs besides its data: keys, terms, checksum, its share of pages. Part of every byte count here. */
 export const ENTRY_OVERHEAD_BYTES = 64;
 
-export const NO_HARD_STATE: HardState = { term: Term(0), vote: NodeId(0), commit: LogIndex(0) };
+/** A log's beginning is committed, in its term, and nobody was voted for. */
+export function hardStateAfter({ index, term }: SnapshotMeta): HardState {
+  return { term, vote: NodeId(0), commit: index };
+}
 
 const KINDS: readonly EntryKind[] = ["normal", "confChange", "confChangeV2"];
 

@@ -1,6 +1,6 @@
 import type Database from "better-sqlite3";
 import { GroupId, LogError } from "../ports.ts";
-import type { ConfState, Entry, GroupLog, GroupWrite, HardState, LogStore, SnapshotMeta } from "../ports.ts";
+import type { Entry, GroupLog, GroupWrite, HardState, LogStore, SnapshotMeta } from "../ports.ts";
 import { LogIndex, Term } from "../raft/types.ts";
 import { Garbage } from "./garbage.ts";
 import { entryOf, loadGroup } from "./load.ts";
@@ -8,9 +8,9 @@ import type { EntryRow, GroupRow } from "./load.ts";
 import { LogOutline } from "./outline.ts";
 import {
   ENTRY_OVERHEAD_BYTES,
-  NO_HARD_STATE,
   encodeConf,
   entryChecksum,
+  hardStateAfter,
   kindNumber,
   stateChecksum,
 } from "./record.ts";
@@ -71,11 +71,11 @@ export class SqliteLog implements LogStore {
     return this.#log(group);
   }
 
-  async create(group: GroupId, conf: ConfState): Promise<void> {
+  async create(group: GroupId, first: SnapshotMeta): Promise<void> {
     this.#check();
     if (this.#groups.has(group))
       throw new LogError("LOG_EXISTS", `group ${group} has a log already`, { group });
-    const outline = new LogOutline(NO_HARD_STATE, { index: LogIndex(0), term: Term(0), conf });
+    const outline = new LogOutline(hardStateAfter(first), first);
     this.#transaction(`create the log of group ${group}`, () => {
       this.#garbage.collectAll(group);
       this.#saveState(group, outline);

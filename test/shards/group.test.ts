@@ -13,22 +13,22 @@ async function alone(limits = {}): Promise<TestCluster> {
 
 test("a group whose only voter is this node leads without waiting for an election timeout", async () => {
   const cluster = await alone();
-  expect(cluster.status(1)).toMatchObject({ role: "leader", term: 1, leader: 1, commit: 1, applied: 1 });
+  expect(cluster.status(1)).toMatchObject({ role: "leader", term: 2, leader: 1, commit: 2, applied: 2 });
 });
 
 test("a proposal is settled with what the state machine answered, poison included", async () => {
   const cluster = await alone();
   expect(await cluster.propose(1, "one")).toEqual({
     kind: "applied",
-    term: 1,
-    index: 2,
+    term: 2,
+    index: 3,
     result: { applied: "one" },
   });
   expect(await cluster.propose(1, "poison")).toMatchObject({
     kind: "applied",
     result: { rejected: "poison" },
   });
-  expect(await cluster.propose(1, "two")).toMatchObject({ kind: "applied", index: 4 });
+  expect(await cluster.propose(1, "two")).toMatchObject({ kind: "applied", index: 5 });
   expect(cluster.machine(1).lines).toEqual(["one", "two"]);
 });
 
@@ -70,14 +70,14 @@ test("a commit index costs no write of its own: it rides on the next one, or is 
   await cluster.propose(1, "a");
   await cluster.propose(1, "b");
   const commits = (): unknown[] => log.batches.slice(before).map(([write]) => write?.hardState?.commit);
-  expect(commits()).toEqual([1, 2]);
+  expect(commits()).toEqual([2, 3]);
   await cluster.tick(6);
-  expect(commits()).toEqual([1, 2, 3]);
+  expect(commits()).toEqual([2, 3, 4]);
   await cluster.tick(20);
-  expect(commits()).toEqual([1, 2, 3]);
+  expect(commits()).toEqual([2, 3, 4]);
   await cluster.propose(1, "c");
   await cluster.stop(1);
-  expect(log.open(GROUP).hardState().commit).toBe(4);
+  expect(log.open(GROUP).hardState().commit).toBe(5);
 });
 
 test("a state machine ahead of the commit index on disk is handed nothing twice", async () => {
@@ -115,7 +115,7 @@ test("with wait: committed a proposal does not wait for the state machine", asyn
   cluster.machine(1).hold();
   const outcome = cluster.group(1).propose(bytes("slow"), { wait: "committed" });
   await cluster.settle();
-  expect(await outcome).toEqual({ kind: "committed", term: 1, index: 2 });
+  expect(await outcome).toEqual({ kind: "committed", term: 2, index: 3 });
   expect(cluster.machine(1).lines).toEqual([]);
   cluster.machine(1).release();
   await cluster.settle();
@@ -137,7 +137,7 @@ test("proposals wait while the state machine lags, and are refused beyond their 
   );
   await cluster.settle();
   expect(await outcomes[20]).toEqual({ kind: "dropped", why: "overloaded" });
-  expect(cluster.status(1)).toMatchObject({ lastIndex: 11, proposalsWaiting: 10 });
+  expect(cluster.status(1)).toMatchObject({ lastIndex: 12, proposalsWaiting: 10 });
   machine.release();
   await cluster.settle();
   expect((await Promise.all(outcomes)).filter((outcome) => outcome.kind === "committed")).toHaveLength(20);
@@ -156,7 +156,7 @@ test("a deadline before the log drops, one after it leaves the outcome unknown w
   const waiting = cluster.group(1).propose(bytes("x"), { timeoutMs: 30 });
   await cluster.settle();
   await cluster.tick(5);
-  expect(await logged).toEqual({ kind: "unknown", term: 1, index: 2, why: "deadline" });
+  expect(await logged).toEqual({ kind: "unknown", term: 2, index: 3, why: "deadline" });
   expect(await waiting).toEqual({ kind: "dropped", why: "deadline" });
 });
 
@@ -167,7 +167,7 @@ test("aborting ends the waiting and not what was proposed", async () => {
   const outcome = cluster.group(1).propose(bytes("kept"), { signal: abort.signal });
   await cluster.settle();
   abort.abort();
-  expect(await outcome).toEqual({ kind: "unknown", term: 1, index: 2, why: "aborted" });
+  expect(await outcome).toEqual({ kind: "unknown", term: 2, index: 3, why: "aborted" });
   expect(await cluster.group(1).propose(bytes("never"), { signal: abort.signal })).toEqual({
     kind: "dropped",
     why: "aborted",
@@ -182,7 +182,7 @@ test("a state machine that fails stops its group loudly, and the other groups go
   await cluster.open(1, conf([1]), GroupId(2));
   await cluster.settle();
   cluster.machine(1).fault = new Error("disk on fire");
-  expect(await cluster.propose(1, "doomed")).toEqual({ kind: "unknown", term: 1, index: 2, why: "stopped" });
+  expect(await cluster.propose(1, "doomed")).toEqual({ kind: "unknown", term: 2, index: 3, why: "stopped" });
   expect(cluster.status(1)).toMatchObject({
     state: "stopped",
     failure: expect.stringContaining("disk on fire"),
@@ -242,7 +242,7 @@ test("a restart replays what the state machine does not hold durably, and only t
   await cluster.open(1, null);
   await cluster.settle();
   expect(machine.lines).toEqual(["a", "b", "c"]);
-  expect(cluster.status(1)).toMatchObject({ role: "leader", term: 2, applied: 5 });
+  expect(cluster.status(1)).toMatchObject({ role: "leader", term: 3, applied: 6 });
 });
 
 test("the log is compacted up to what is durable in the state machine, never beyond", async () => {
@@ -279,15 +279,15 @@ test("linearizable and session reads wait for apply; reads of one turn share a r
   await cluster.settle();
   let answered = 0;
   const reads = [cluster.group(1).readIndex(), cluster.group(1).readIndex()];
-  reads.push(cluster.group(1).waitApplied(LogIndex(2)));
+  reads.push(cluster.group(1).waitApplied(LogIndex(3)));
   for (const read of reads) void read.then(() => answered++);
   await cluster.settle();
   expect(answered).toBe(0);
   cluster.machine(1).release();
   await cluster.settle();
-  expect(await Promise.all(reads)).toEqual(reads.map(() => ({ kind: "ready", index: 2 })));
+  expect(await Promise.all(reads)).toEqual(reads.map(() => ({ kind: "ready", index: 3 })));
   expect(await write).toMatchObject({ kind: "applied" });
-  expect(await cluster.group(1).waitApplied(LogIndex(1))).toEqual({ kind: "ready", index: 2 });
+  expect(await cluster.group(1).waitApplied(LogIndex(1))).toEqual({ kind: "ready", index: 3 });
 });
 
 test("listeners hear notices in order, identical ones once, late ones only the future, removed ones nothing (E)", async () => {

@@ -52,7 +52,7 @@ export function logConformance(factory: StoreFactory): void {
   const rule = (name: string, body: (store: LogStore) => Promise<void>): void => {
     test(`${factory.name}: ${name}`, async () => {
       const store = await factory.open();
-      await store.create(G1, CONF);
+      await store.create(G1, meta(0, 0, CONF));
       await body(store);
     });
   };
@@ -157,7 +157,7 @@ export function logConformance(factory: StoreFactory): void {
   });
 
   rule("one batch writes several groups, and one group more than once, in order", async (store) => {
-    await store.create(G2, OTHER_CONF);
+    await store.create(G2, meta(0, 0, OTHER_CONF));
     await store.write([
       { group: G1, entries: entries(1, 4) },
       { group: G2, entries: entries(1, 1, 5), hardState: hard(5, 1, 0) },
@@ -171,7 +171,7 @@ export function logConformance(factory: StoreFactory): void {
   });
 
   rule("a destroyed group is gone, and its name can be used for an empty log", async (store) => {
-    await store.create(G2, CONF);
+    await store.create(G2, meta(0, 0, CONF));
     await store.write([
       { group: G1, entries: entries(1, 5) },
       { group: G2, entries: entries(1, 2) },
@@ -180,13 +180,13 @@ export function logConformance(factory: StoreFactory): void {
     const second = await again(store);
     expect(second.groups()).toEqual([G2]);
     expect(() => second.open(G1)).toThrowError(expect.objectContaining({ code: "LOG_MISSING", group: G1 }));
-    await second.create(G1, CONF);
+    await second.create(G1, meta(0, 0, CONF));
     const third = await again(second);
     expect([third.open(G1).lastIndex(), third.open(G2).lastIndex()]).toEqual([0, 2]);
   });
 
   rule("creating what exists is refused", async (store) => {
-    await expect(store.create(G1, CONF)).rejects.toMatchObject({ code: "LOG_EXISTS", group: G1 });
+    await expect(store.create(G1, meta(0, 0, CONF))).rejects.toMatchObject({ code: "LOG_EXISTS", group: G1 });
   });
 
   rule("bytes and the cut for compaction count every entry with its overhead", async (store) => {
@@ -232,7 +232,7 @@ export function logConformance(factory: StoreFactory): void {
     ["terms fall", { entries: entries(3, 3, 1) }],
   ])(`${factory.name}: a write is refused when %s`, async (_, write) => {
     const store = await factory.open();
-    await store.create(G1, CONF);
+    await store.create(G1, meta(0, 0, CONF));
     await store.write([{ group: G1, entries: entries(1, 2, 2), hardState: hard(2, 1, 1) }]);
     await expect(store.write([{ group: G1, ...write }])).rejects.toThrowError();
   });

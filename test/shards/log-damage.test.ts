@@ -15,7 +15,7 @@ import { scratch } from "./support/scratch.ts";
 async function written(): Promise<string> {
   const path = join(scratch(), "raft.db");
   const log = await openSqliteLog({ path });
-  await log.create(G1, CONF);
+  await log.create(G1, meta(0, 0, CONF));
   await log.write([{ group: G1, entries: entries(1, 40), hardState: hard(1, 2, 30) }]);
   await log[Symbol.asyncDispose]();
   return path;
@@ -123,7 +123,7 @@ test("a log that is open cannot be opened again", async () => {
 test("compacted and destroyed entries are freed bit by bit, and the file stops growing", async () => {
   const path = join(scratch(), "raft.db");
   const log = await openSqliteLog({ path, cacheBytesMax: 0 });
-  await log.create(G1, CONF);
+  await log.create(G1, meta(0, 0, CONF));
   const large = "x".repeat(100_000);
   const sizes: number[] = [];
   for (let at = 1; at <= 600; at++) {
@@ -145,7 +145,7 @@ function pages(path: string): number {
 test("a WAL whose end was torn off loses only what was never acknowledged", async () => {
   const path = join(scratch(), "raft.db");
   const log = await openSqliteLog({ path });
-  await log.create(G1, CONF);
+  await log.create(G1, meta(0, 0, CONF));
   await log.write([{ group: G1, entries: entries(1, 3), hardState: hard(1, 1, 1) }]);
   const [db, walBefore] = [readFileSync(path), readFileSync(`${path}-wal`)];
   await log.write([{ group: G1, entries: entries(2, 6, 2), hardState: hard(2, 0, 1) }]);
@@ -167,7 +167,7 @@ test("a WAL whose end was torn off loses only what was never acknowledged", asyn
 test("damage in the WAL of what was acknowledged is told from a torn end", async () => {
   const path = join(scratch(), "raft.db");
   const log = await openSqliteLog({ path });
-  await log.create(G1, CONF);
+  await log.create(G1, meta(0, 0, CONF));
   const ends: number[] = [];
   for (let at = 1; at <= 5; at++) {
     await log.write([

@@ -118,7 +118,7 @@ test.each([
           hardState: hard(0, 0, 0),
           boundary: meta(0, 0),
         }));
-        for (const group of GROUPS) await store.create(group, CONF);
+        for (const group of GROUPS) await store.create(group, meta(0, 0, CONF));
         for (const wanted of steps) {
           const model = models[wanted.group];
           if (wanted.kind !== "reopen" && model !== undefined) {

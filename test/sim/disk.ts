@@ -1,6 +1,5 @@
 import { LogError } from "../../shards/ports.ts";
 import type {
-  ConfState,
   Entry,
   GroupId,
   GroupLog,
@@ -114,18 +113,12 @@ class SimLogStore implements LogStore {
     return [...this.#disk.images.keys()].sort((a, b) => a - b);
   }
 
-  async create(group: GroupId, conf: ConfState): Promise<void> {
+  async create(group: GroupId, first: SnapshotMeta): Promise<void> {
     this.#usable();
     if (this.#disk.images.has(group)) throw new LogError("LOG_EXISTS", `group ${group} has a log`, { group });
     await this.#process.sleep(FILE_OPERATION_US);
-    this.#disk.images.set(
-      group,
-      new GroupImage(
-        group,
-        { index: LogIndex(0), term: Term(0), conf },
-        { term: Term(0), vote: NOBODY, commit: LogIndex(0) },
-      ),
-    );
+    const { index: commit, term } = first;
+    this.#disk.images.set(group, new GroupImage(group, first, { term, vote: NOBODY, commit }));
   }
 
   open(group: GroupId): GroupLog {

@@ -122,7 +122,7 @@ describe("the disk", () => {
     const timeline = new Timeline();
     const disk = new SimDisk({ node: NodeId(1), fate, writes: () => undefined });
     const store = disk.open(new SimProcess(timeline, EXACT, () => undefined));
-    const created = store.create(group, conf);
+    const created = store.create(group, { index: LogIndex(0), term: Term(0), conf });
     await runDry(timeline);
     await created;
     return { timeline, disk, store };

@@ -80,7 +80,8 @@ export class SimNode {
     const host = this.#host(process, attach);
     const life: Life = { process, host, groups: new Map(), machines: new Map() };
     this.life = life;
-    for (const [group, conf] of this.#parts.bootstrap) this.open(life, group, conf);
+    for (const [group, conf] of this.#parts.bootstrap)
+      this.open(life, group, conf.voters.includes(this.id) ? conf : { ...conf, voters: [] });
   }
 
   /** As {@link start} on an empty disk with a configuration file that no longer names first members. */

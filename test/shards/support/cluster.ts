@@ -9,6 +9,7 @@ import type {
   LogStore,
   ProposalOutcome,
   ShardEvent,
+  SnapshotMeta,
 } from "../../../shards/index.ts";
 import type { GroupLog, GroupWrite } from "../../../shards/ports.ts";
 import { Loopback } from "./loopback.ts";
@@ -48,7 +49,7 @@ export class GatedLog implements LogStore {
   groups() {
     return this.inner.groups();
   }
-  create(group: GroupId, first: ConfState) {
+  create(group: GroupId, first: SnapshotMeta) {
     return this.inner.create(group, first);
   }
   open(group: GroupId): GroupLog {

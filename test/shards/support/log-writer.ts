@@ -6,11 +6,9 @@ const G1 = GroupId(1);
 const log = await openSqliteLog({ path: process.argv[2] ?? "" });
 if (!log.groups().includes(G1))
   await log.create(G1, {
-    voters: [NodeId(1)],
-    votersOutgoing: [],
-    learners: [],
-    learnersNext: [],
-    autoLeave: false,
+    index: LogIndex(0),
+    term: Term(0),
+    conf: { voters: [NodeId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
   });
 const group = log.open(G1);
 for (;;) {

@@ -26,7 +26,8 @@ export const oneChangeAtATime: Invariant = {
         if (message.kind !== "voteRequest") return;
         const image = world.image(node, group);
         const status = world.status(node, group);
-        if (image === null || status === null) return;
+        // A request that waited for its term to be durable may leave when that election is lost and over.
+        if (image === null || status?.role !== "candidate" || status.term !== message.term) return;
         for (let index = status.applied + 1; index <= image.hardState.commit; index++) {
           if ((image.at(index)?.kind ?? "normal") !== "normal")
             fail(`n${node} g${group}: campaigns, though its change at ${index} is committed and not applied`);

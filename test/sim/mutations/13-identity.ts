@@ -25,9 +25,9 @@ export const identity: readonly Mutation[] = [
       },
       {
         file: "shards/host.ts",
-        find: "await log.create(group, bootstrap);",
+        find: "await log.create(group, firstOf(bootstrap));",
         replace:
-          "await log.create(group, bootstrap ?? { voters: [this.#link.node], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false });",
+          "await log.create(group, firstOf(bootstrap ?? { voters: [this.#link.node], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }));",
       },
     ],
   },

@@ -9,7 +9,7 @@ import type {
   SnapshotMeta,
   Term,
 } from "../ports.ts";
-import { LogIndex } from "../raft/types.ts";
+import type { LogIndex } from "../raft/types.ts";
 import { LogOutline } from "./outline.ts";
 import { hardStateAfter } from "./record.ts";
 

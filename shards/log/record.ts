@@ -1,7 +1,7 @@
 /** How entries and group states are written down: kinds as numbers, configurations as JSON, a checksum over each. */
 import { crc32 } from "node:zlib";
-import { LogIndex, NodeId } from "../raft/types.ts";
-import type { ConfState, Entry, EntryKind, HardState, SnapshotMeta } from "../raft/types.ts";
+import { NodeId } from "../raft/types.ts";
+import type { ConfState, Entry, EntryKind, HardState, SnapshotMeta, LogIndex } from "../raft/types.ts";
 import type { GroupId } from "../ports.ts";
 
 /** What one entry costs besides its data: keys, terms, checksum, its share of pages. Part of every byte count here. */

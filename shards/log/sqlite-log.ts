@@ -1,7 +1,8 @@
 import type Database from "better-sqlite3";
 import { GroupId, LogError } from "../ports.ts";
 import type { Entry, GroupLog, GroupWrite, HardState, LogStore, SnapshotMeta } from "../ports.ts";
-import { LogIndex, Term } from "../raft/types.ts";
+import type { Term } from "../raft/types.ts";
+import { LogIndex } from "../raft/types.ts";
 import { Garbage } from "./garbage.ts";
 import { entryOf, loadGroup } from "./load.ts";
 import type { EntryRow, GroupRow } from "./load.ts";

@@ -9,7 +9,8 @@ import type {
   NodeId,
   SnapshotMeta,
 } from "../../shards/ports.ts";
-import { LogIndex, NOBODY, Term } from "../../shards/raft/types.ts";
+import type { Term } from "../../shards/raft/types.ts";
+import { LogIndex, NOBODY } from "../../shards/raft/types.ts";
 import { invariant } from "../../shards/raft/invariant.ts";
 import { GroupImage } from "./group-image.ts";
 import type { SimProcess } from "./process.ts";

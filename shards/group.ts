@@ -453,8 +453,10 @@ export class GroupLoop implements Group {
   }
 
   #compactTo(index: LogIndex): void {
-    const to = this.#metaAt(index);
+    // While the state machine was making it durable, a snapshot may have taken the log's place.
+    const to = this.#history.reaches(index) ? this.#metaAt(index) : null;
     if (to !== null && to !== "compacted") this.#later({ kind: "compact", to });
+    else this.#compactor.done();
   }
 
   #compacted(to: SnapshotMeta): void {

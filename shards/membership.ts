@@ -35,6 +35,12 @@ export class MembershipHistory {
     this.#steps = [{ from: index, conf }];
   }
 
+  /** False below where it begins: a snapshot took the place of what was there. */
+  reaches(index: LogIndex): boolean {
+    const [first] = this.#steps;
+    return first !== undefined && first.from <= index;
+  }
+
   at(index: LogIndex): ConfState {
     const step = this.#steps.findLast((candidate) => candidate.from <= index);
     invariant(step !== undefined, () => `the configuration at ${index} is known`);

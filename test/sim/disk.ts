@@ -72,6 +72,7 @@ export class SimDisk {
     this.#pending = null;
     for (const [group, image] of this.images) this.relics.set(group, image);
     this.images.clear();
+    this.corrupt = false;
   }
 
   begin(batch: readonly GroupWrite[]): WriteFate {

@@ -227,6 +227,7 @@ export class MemoryCluster implements Cluster {
         appliedIndex: index,
         durableIndex: index,
         stateHash: "0".repeat(32),
+        hashMarks: [],
         graphSaves: 0,
         graphSaveFailures: 0,
         rebuilds: 0,

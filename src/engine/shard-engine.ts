@@ -173,6 +173,7 @@ export class ShardEngine implements Engine {
       appliedIndex: writer.applied,
       durableIndex: this.#durable,
       stateHash: writer.hash.toString(),
+      hashMarks: writer.marks,
       graphSaves: indexer.saves,
       graphSaveFailures: indexer.saveFailures,
       rebuilds: indexer.rebuilds,

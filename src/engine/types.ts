@@ -129,6 +129,12 @@ export interface ScrollPage {
   readonly next: PointId | null;
 }
 
+/** The state hash after one entry was applied. */
+export interface HashMark {
+  readonly index: number;
+  readonly stateHash: string;
+}
+
 /** Numbers an operator reads about one shard; bytes are estimates of what each part holds in memory. */
 export interface EngineStats {
   readonly points: number;
@@ -139,6 +145,8 @@ export interface EngineStats {
   readonly durableIndex: number;
   /** 32 lower-case hex digits over ids, versions, vectors and payloads, independent of order and history. */
   readonly stateHash: string;
+  /** The same at indexes that all replicas pass, oldest first: what they are compared by. */
+  readonly hashMarks: readonly HashMark[];
   readonly graphSaves: number;
   readonly graphSaveFailures: number;
   readonly rebuilds: number;

@@ -10,7 +10,15 @@ import { STATE_LIMITS } from "./options.ts";
 import type { PointRow, PointStore } from "./point-store.ts";
 import { StateHash, pointDigest, vectorDigest } from "./state-hash.ts";
 import type { EngineEntry } from "./surface.ts";
-import type { Payload, PointId, RejectionCode, VectorSpec, WriteOp, WriteOutcome } from "./types.ts";
+import type {
+  HashMark,
+  Payload,
+  PointId,
+  RejectionCode,
+  VectorSpec,
+  WriteOp,
+  WriteOutcome,
+} from "./types.ts";
 import { ELEMENT_RULE, vectorFault } from "./vectors.ts";
 
 /** What memory has to follow once the transaction is committed. */
@@ -33,6 +41,11 @@ export interface Written {
   readonly changes: readonly Change[];
 }
 
+/** Entries between two marks: replicas are rarely at the same index at the same time, but all of them pass these. */
+const MARK_EVERY = 256;
+/** Enough for a replica that is a few seconds behind the others. */
+const MARKS_KEPT = 16;
+
 class Rejection {
   readonly code: RejectionCode;
   readonly message: string;
@@ -50,6 +63,7 @@ export class Writer {
   #nextLabel: number;
   #points: number;
   #changes: Change[] = [];
+  #marks: readonly HashMark[] = [];
 
   constructor(spec: VectorSpec, store: PointStore) {
     this.#spec = spec;
@@ -73,6 +87,11 @@ export class Writer {
     return this.#nextLabel;
   }
 
+  /** The hash at the last few indexes at which every replica takes note of it, oldest first. */
+  get marks(): readonly HashMark[] {
+    return this.#marks;
+  }
+
   /** One transaction over as many entries as `mayGoOn` allows, at least one. */
   write(entries: readonly EngineEntry[], mayGoOn: () => boolean): Written {
     const outcomes: (WriteOutcome | null)[] = [];
@@ -80,6 +99,7 @@ export class Writer {
     this.#store.transaction(() => {
       for (const entry of entries) {
         outcomes.push(this.#entry(entry));
+        if (entry.index % MARK_EVERY === 0 && entry.index === this.#applied) this.#mark();
         if (!mayGoOn()) break;
       }
       this.#store.setState({
@@ -90,6 +110,11 @@ export class Writer {
       });
     });
     return { outcomes, changes: this.#changes };
+  }
+
+  #mark(): void {
+    const mark = { index: this.#applied, stateHash: this.hash.toString() };
+    this.#marks = [...this.#marks.filter(({ index }) => index < mark.index), mark].slice(-MARKS_KEPT);
   }
 
   #entry({ index, data }: EngineEntry): WriteOutcome | null {

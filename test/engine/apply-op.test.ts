@@ -31,3 +31,19 @@ test("across the seam: applied when it resolves, durable after a checkpoint, car
   expect([await replica.appliedIndex(), await replica.durableIndex()]).toEqual([3, 3]);
   expect(other.stats().stateHash).toBe(engine.stats().stateHash);
 });
+
+test("replicas mark the same hashes at the same indexes, however their entries were cut into calls", async () => {
+  using one = temporaryDirectory();
+  using two = temporaryDirectory();
+  await using engine = await openEngine(one.path);
+  await using other = await openEngine(two.path);
+  const entries = Array.from({ length: 600 }, (_, at) => committed(at + 1));
+  await new EngineApplyOp(engine).apply(entries);
+  for (let at = 0; at < entries.length; at += 70) {
+    await new EngineApplyOp(other).apply(entries.slice(at, at + 70));
+  }
+  const { hashMarks } = engine.stats();
+  expect(hashMarks.map(({ index }) => index)).toEqual([256, 512]);
+  expect(new Set(hashMarks.map(({ stateHash }) => stateHash)).size).toBe(2);
+  expect(other.stats().hashMarks).toEqual(hashMarks);
+});

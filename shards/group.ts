@@ -164,8 +164,10 @@ export class GroupLoop implements Group {
     return this.#reads.from(index, this.#applier.applied, this.#patience(options));
   }
 
-  transferLeadership(to: NodeId): void {
-    this.#act(() => void this.#core.transferLeader(to));
+  transferLeadership(to: NodeId): string | null {
+    let refusal = this.#failure;
+    this.#act(() => (refusal = this.#core.transferLeader(to)));
+    return refusal;
   }
   campaign(): void {
     this.#act(() => this.#core.campaign());

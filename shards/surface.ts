@@ -117,8 +117,8 @@ export interface Group {
   readIndex(options?: WaitOptions): Promise<ReadOutcome>;
   /** Session read: `ready` once this replica has applied `index`. */
   waitApplied(index: LogIndex, options?: WaitOptions): Promise<ReadOutcome>;
-  /** Asks the leader to hand over; watch the notices for what became of it. */
-  transferLeadership(to: NodeId): void;
+  /** Asks the leader to hand over; answers why nothing was started, or null: the notices tell what became of it. */
+  transferLeadership(to: NodeId): string | null;
   campaign(): void;
   status(): GroupStatus;
   /** Returns how to stop. One added late hears nothing of the past, one removed nothing more; listeners do not throw. */

@@ -424,6 +424,7 @@ export class GroupLoop implements Group {
       this.#term = event.term;
       const change = event.role === "leader" ? "won" : led ? "lost" : "none";
       this.#proposer.roleChanged(change, this.#leader);
+      if (change === "won" && this.#core.isLeader) this.#core.knownCommitted(this.#applier.applied);
       this.#notices.tell({ kind: "role", role: event.role, term: event.term });
     } else if (event.kind === "leaderChanged") {
       this.#leader = event.leader === NOBODY ? null : event.leader;

@@ -10,7 +10,7 @@
 import { applyConfChange, restoreConfiguration } from "./membership.ts";
 import { askToRead, type ReadOutcome } from "./read-index.ts";
 import { becomeFollower, drawElectionTimeout, setLeader } from "./roles.ts";
-import { before } from "./index-math.ts";
+import { NO_TERM, before, lower } from "./index-math.ts";
 import { CoreState } from "./state.ts";
 import { encodeConfChange, type ConfChange } from "./conf-change.ts";
 import { Evidence } from "./death-evidence.ts";
@@ -27,7 +27,6 @@ import { stepMessage } from "./step.ts";
 import { Tracker } from "./tracker.ts";
 import { considerEvidence, tickEvidence } from "./suspicion.ts";
 import { Work } from "./work.ts";
-import { NO_TERM } from "./index-math.ts";
 import { NOBODY, type ConfState, type LogIndex, type NodeId, type Term } from "./types.ts";
 import type { Draft } from "./replication.ts";
 import type { LogView } from "./log-view.ts";
@@ -217,6 +216,17 @@ export class RaftCore {
   applied(index: LogIndex): void {
     invariant(this.#core.settings.storage === "async", "synchronous mode reports with advance()");
     this.#work.applied(index);
+  }
+
+  /**
+   * A leader's: its state machine held everything up to `index` when the term began, more than this member knew to be
+   * committed. What was applied anywhere was committed, and an elected leader's log has it (§5.4.3). Without this a
+   * leader could wait for ever for a follower that itself needs a snapshot from up there.
+   */
+  knownCommitted(index: LogIndex): void {
+    const core = this.#core;
+    invariant(core.role === "leader", "only an elected leader's log is known to hold what was applied");
+    core.log.commitTo(lower(index, core.log.lastIndex()));
   }
 
   status(): Status {

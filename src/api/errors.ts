@@ -85,6 +85,17 @@ export interface ErrorDetails {
     readonly term: number;
   };
   readonly shard?: number;
+  /** What became of each shard's part, when not all of a write that touches several succeeded. */
+  readonly shards?: readonly ShardResult[];
+}
+
+/** `applied`: so many of its entries are in; `code`: why the rest is not, null when all are. */
+export interface ShardResult {
+  readonly shard: number;
+  readonly applied: number;
+  readonly entries: number;
+  readonly code: ErrorCode | null;
+  readonly message: string | null;
 }
 
 /** An outcome that is the client's to know. Anything else that reaches a front-end is INTERNAL. */

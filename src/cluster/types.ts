@@ -87,6 +87,8 @@ export interface WriteOptions extends CallOptions {
   readonly wait: boolean;
   /** Makes a retry safe: the same key and operations are applied at most once. */
   readonly idempotencyKey: string | null;
+  /** Throws NOT_LEADER, with who leads, where another node does; default: the write is forwarded to it. */
+  readonly redirect?: boolean;
 }
 
 /** Every operation was committed (and, with `wait`, applied). `indexes`: the highest log index per touched shard. */
@@ -153,6 +155,105 @@ export interface Cluster {
   count(collection: string, options: ReadOptions): Promise<number>;
   shards(collection: string, options: CallOptions): Promise<readonly ShardStatus[]>;
   node(): NodeStatus;
+}
+
+/** A node as the catalogue has it, and what the others know of it. */
+export interface NodeView {
+  readonly nodeId: number;
+  /** Where clients and other nodes reach it: `host:port`. */
+  readonly http: string;
+  readonly grpc: string;
+  readonly peer: string;
+  /** In the catalogue's own group. */
+  readonly role: "voter" | "learner";
+  /** It answered just now. */
+  readonly alive: boolean;
+  /** Shards it leads. */
+  readonly leaderOf: number;
+  /** Replicas placed on it. */
+  readonly replicas: number;
+  readonly version: string;
+  /** `leaving`: its replicas are being moved to others. */
+  readonly state: "active" | "leaving";
+}
+
+/** Who takes a shard's writes, for a redirect. */
+export interface LeaderView {
+  readonly nodeId: number;
+  readonly http: string;
+  readonly grpc: string;
+  readonly term: number;
+}
+
+/** One replica of a shard; null: not known, because it did not answer or nobody leads. */
+export interface ReplicaView {
+  readonly nodeId: number;
+  readonly role: "leader" | "voter" | "learner";
+  readonly state: "active" | "catching_up" | "snapshot" | "failed" | "unreachable";
+  readonly term: number | null;
+  readonly commit: number | null;
+  readonly applied: number | null;
+  /** Highest log index that the leader knows this replica to have on disk. */
+  readonly match: number | null;
+  /** Entries the leader has committed and this replica has not applied. */
+  readonly lag: number | null;
+  /** Of the points at `hashIndex`: replicas with the same index must have the same. */
+  readonly stateHash: string | null;
+  readonly hashIndex: number | null;
+  readonly points: number | null;
+  readonly error: string | null;
+}
+
+export interface ShardView {
+  readonly shard: number;
+  readonly group: number;
+  readonly term: number;
+  readonly leader: number | null;
+  /** In order of node id. */
+  readonly replicas: readonly ReplicaView[];
+}
+
+export interface Alias {
+  readonly alias: string;
+  readonly collection: string;
+}
+
+/** Several are carried out in order, all or none. */
+export type AliasAction =
+  | { readonly kind: "create"; readonly alias: string; readonly collection: string }
+  | { readonly kind: "delete"; readonly alias: string }
+  | { readonly kind: "rename"; readonly from: string; readonly to: string };
+
+export interface VoterOptions extends CallOptions {
+  /** true: resolves when the replica votes (or votes no more); false: when the catalogue has taken the wish. */
+  readonly wait: boolean;
+}
+
+/** What an operator asks for: nodes, replicas and names. Failures are thrown as `ApiError`. */
+export interface ClusterAdmin {
+  /** In order of node id. */
+  nodes(options: CallOptions): Promise<readonly NodeView[]>;
+  /**
+   * Drains a node and lets it go. INVALID: there is no such node, or it is the last active one. Resolves when the
+   * wish is in the catalogue's log; moving its replicas may take long.
+   */
+  removeNode(nodeId: number, options: CallOptions): Promise<void>;
+  /** In order of shard, as all reachable replicas report. COLLECTION_NOT_FOUND. */
+  shardViews(collection: string, options: CallOptions): Promise<readonly ShardView[]>;
+  /**
+   * A replica of the shard on that node that votes. INVALID: no such shard or node; CONFLICT: it votes already, is
+   * leaving, or another change of the shard is in progress.
+   */
+  addVoter(collection: string, shard: number, nodeId: number, options: VoterOptions): Promise<void>;
+  /** INVALID: no such shard, or no replica there; CONFLICT: it is the last one, or another change is in progress. */
+  removeVoter(collection: string, shard: number, nodeId: number, options: VoterOptions): Promise<void>;
+  /** Resolves when the node leads. INVALID: no such shard, or no replica there; CONFLICT: why it cannot take over. */
+  transferLeader(collection: string, shard: number, nodeId: number, options: CallOptions): Promise<void>;
+  /** In order of alias. */
+  aliases(): readonly Alias[];
+  changeAliases(actions: readonly AliasAction[], options: CallOptions): Promise<void>;
+  /** Who leads the shard, as far as this node knows. */
+  leaderOf(collection: string, shard: number): LeaderView | null;
 }
 
 /** What `/status`, `/readyz` and `flotilla status` show of this node. */

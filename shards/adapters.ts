@@ -4,3 +4,6 @@ export type { SqliteLog, SqliteLogOptions } from "./log/sqlite-log.ts";
 export { MemoryLog } from "./log/memory-log.ts";
 export { systemClock, systemRandom, systemScheduler } from "./system.ts";
 export { noPeers } from "./transport/alone.ts";
+export { callPeer, openPeerTransport } from "./transport/peer-transport.ts";
+export type { PeerCredentials, PeerTransport, PeerTransportLimits } from "./transport/peer-transport.ts";
+export type { PeerEvent } from "./transport/peer-events.ts";

@@ -1,0 +1,186 @@
+/**
+ * Where a snapshot lies while it comes in: a directory per snapshot, named after what it is, so that a transfer that
+ * broke goes on where it stood, whichever side was restarted. It becomes readable when every file has its checksum.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { open, rm, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import type { CapturedSnapshot, LogIndex } from "../ports.ts";
+
+export interface FileEntry {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+export interface Manifest {
+  readonly group: number;
+  readonly index: LogIndex;
+  readonly term: number;
+  readonly files: readonly FileEntry[];
+}
+
+/** Read at once when checksums are computed. */
+const PIECE_BYTES = 1 << 20;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Throws RangeError for what no state machine of ours captures: names are paths here. */
+export function checkManifest(manifest: Manifest): Manifest {
+  const names = new Set<string>();
+  for (const { name, bytes } of manifest.files) {
+    if (!NAME.test(name) || names.has(name))
+      throw new RangeError(`${JSON.stringify(name)} is no name of a file`);
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError(`${name} cannot have ${bytes} bytes`);
+    names.add(name);
+  }
+  return manifest;
+}
+
+export class StagingArea {
+  readonly #path: string;
+  readonly #open = new Set<string>();
+
+  constructor(path: string) {
+    this.#path = path;
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  }
+
+  /** Begins or goes on with a snapshot; null while another stream brings the same group one. */
+  async begin(manifest: Manifest): Promise<Incoming | null> {
+    const group = String(manifest.group);
+    if (this.#open.has(group)) return null;
+    this.#open.add(group);
+    try {
+      const name = nameOf(manifest);
+      // Another snapshot of the group that stands here half is of no use any more.
+      for (const other of readdirSync(this.#path))
+        if (other.startsWith(`${group}-`) && other !== name)
+          rmSync(join(this.#path, other), { recursive: true, force: true });
+      const directory = join(this.#path, name);
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      return await Incoming.open(directory, manifest, () => this.#open.delete(group));
+    } catch (error) {
+      this.#open.delete(group);
+      throw error;
+    }
+  }
+}
+
+function nameOf({ group, index, term, files }: Manifest): string {
+  const hash = createHash("sha256").update(JSON.stringify(files)).digest("hex").slice(0, 16);
+  return `${group}-${index}-${term}-${hash}`;
+}
+
+/** One snapshot on its way in. */
+export class Incoming {
+  readonly #directory: string;
+  readonly #manifest: Manifest;
+  readonly #handles: readonly FileHandle[];
+  readonly #held: number[];
+  readonly #release: () => void;
+  #ended = false;
+
+  private constructor(
+    directory: string,
+    manifest: Manifest,
+    parts: { readonly handles: readonly FileHandle[]; readonly held: number[]; readonly release: () => void },
+  ) {
+    this.#directory = directory;
+    this.#manifest = manifest;
+    this.#handles = parts.handles;
+    this.#held = parts.held;
+    this.#release = parts.release;
+  }
+
+  static async open(directory: string, manifest: Manifest, release: () => void): Promise<Incoming> {
+    const handles: FileHandle[] = [];
+    const held: number[] = [];
+    try {
+      for (const { name, bytes } of manifest.files) {
+        const handle = await open(join(directory, name), "a+");
+        handles.push(handle);
+        const { size } = await handle.stat();
+        if (size > bytes) await handle.truncate(0);
+        held.push(size > bytes ? 0 : size);
+      }
+    } catch (error) {
+      for (const handle of handles) await handle.close();
+      throw error;
+    }
+    return new Incoming(directory, manifest, { handles, held, release });
+  }
+
+  /** Bytes that are here already, per file. */
+  get held(): readonly number[] {
+    return this.#held;
+  }
+
+  /** Throws RangeError for a piece that does not go on where the file stands. */
+  async append(file: number, offset: number, data: Uint8Array): Promise<void> {
+    const entry = this.#manifest.files[file];
+    const handle = this.#handles[file];
+    const at = this.#held[file];
+    if (entry === undefined || handle === undefined || at !== offset || at + data.length > entry.bytes)
+      throw new RangeError(`a piece at ${offset} of file ${file} does not follow ${at}`);
+    await handle.appendFile(data);
+    this.#held[file] = at + data.length;
+  }
+
+  /** The snapshot, once every byte is here and every checksum holds; null, and nothing kept, when one does not. */
+  async finish(): Promise<CapturedSnapshot | null> {
+    for (const [at, { bytes, sha256 }] of this.#manifest.files.entries()) {
+      const handle = this.#handles[at];
+      if (handle === undefined || this.#held[at] !== bytes || (await hashOf(handle, bytes)) !== sha256) {
+        await this.discard();
+        return null;
+      }
+      await handle.sync();
+    }
+    const { index, files } = this.#manifest;
+    const handles = new Map(files.map(({ name }, at) => [name, this.#handles[at]]));
+    return {
+      index,
+      files,
+      read: async (name, offset, length) => {
+        const handle = handles.get(name);
+        if (handle === undefined) throw new RangeError(`the snapshot has no file ${name}`);
+        return await readAt(handle, offset, length);
+      },
+      [Symbol.asyncDispose]: () => this.discard(),
+    };
+  }
+
+  /** Ends it; what is here stays for the next attempt. */
+  async pause(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const handle of this.#handles) await handle.close();
+    this.#release();
+  }
+
+  async discard(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const handle of this.#handles) await handle.close();
+    await rm(this.#directory, { recursive: true, force: true });
+    this.#release();
+  }
+}
+
+async function hashOf(handle: FileHandle, bytes: number): Promise<string> {
+  const hash = createHash("sha256");
+  for (let at = 0; at < bytes;) {
+    const piece = await readAt(handle, at, Math.min(PIECE_BYTES, bytes - at));
+    if (piece.length === 0) break;
+    hash.update(piece);
+    at += piece.length;
+  }
+  return hash.digest("hex");
+}
+
+async function readAt(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const buffer = new Uint8Array(length);
+  const { bytesRead } = await handle.read(buffer, 0, length, offset);
+  return bytesRead === length ? buffer : buffer.subarray(0, bytesRead);
+}

@@ -1,0 +1,232 @@
+/**
+ * A snapshot as frames of a stream:
+ *
+ *     sender                                   receiver
+ *        begin (message, files) ──▶
+ *        ◀── from (bytes held, per file)
+ *        piece (file, offset, bytes, crc) ──▶     at most WINDOW unacknowledged, at the rate allowed
+ *        ◀── got (bytes of all pieces so far)
+ *        ◀── done (verified or not)
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { crc32 } from "node:zlib";
+import type { CapturedSnapshot, GroupMessage, LogIndex } from "../ports.ts";
+import {
+  bytes,
+  decodeMessage,
+  encodeMessage,
+  list,
+  pack,
+  text,
+  unpack,
+  whole,
+  WireError,
+} from "../transport/codec.ts";
+import { checkManifest, type Incoming, type Manifest, type StagingArea } from "./staging-area.ts";
+
+/** Bytes of one piece: small against everything else that wants the thread. */
+export const PIECE_BYTES = 256 * 1024;
+/** Pieces on their way: what a snapshot costs in memory on either side. */
+const WINDOW = 16;
+
+export interface Outgoing {
+  readonly message: GroupMessage;
+  readonly snapshot: CapturedSnapshot;
+  /** Bytes per second; what a transfer sends beyond it waits. */
+  readonly bytesPerSecond: number;
+  readonly progress: (bytes: number, total: number) => void;
+}
+
+/** What the sender needs of the stream. */
+export interface SnapshotWire {
+  onFrame: (frame: Buffer) => void;
+  onEnd: (failure: Error) => void;
+  write(frame: Buffer): void;
+}
+
+/** Resolves true when the receiver verified it, false when it did not; rejects when the stream ends before. */
+export async function sendSnapshot(wire: SnapshotWire, out: Outgoing): Promise<boolean> {
+  const { message, snapshot } = out;
+  const answers = new Answers(wire);
+  const files = snapshot.files.map(({ name, bytes: size, sha256 }) => [name, size, sha256]);
+  wire.write(pack(["begin", encodeMessage(message), files]));
+  const [kind, held] = await answers.next();
+  if (kind !== "from") return false;
+  const offsets = list(held).map(whole);
+  const total = snapshot.files.reduce((sum, file) => sum + file.bytes, 0);
+  const pace = new Pace(out.bytesPerSecond);
+  let sent = offsets.reduce((sum, offset) => sum + offset, 0);
+  let unacknowledged = 0;
+  for (const [at, file] of snapshot.files.entries()) {
+    let offset = offsets[at] ?? 0;
+    while (offset < file.bytes) {
+      const piece = await snapshot.read(file.name, offset, Math.min(PIECE_BYTES, file.bytes - offset));
+      if (piece.length === 0) throw new RangeError(`${file.name} ends at ${offset}, not at ${file.bytes}`);
+      await pace.wait(piece.length);
+      wire.write(pack(["piece", at, offset, piece, crc32(piece)]));
+      offset += piece.length;
+      sent += piece.length;
+      unacknowledged++;
+      if (unacknowledged < WINDOW) continue;
+      const [answer] = await answers.next();
+      if (answer !== "got") return false;
+      unacknowledged--;
+      out.progress(sent, total);
+    }
+  }
+  for (;;) {
+    const [answer, verified] = await answers.next();
+    if (answer === "got") continue;
+    return answer === "done" && verified === true;
+  }
+}
+
+/** The frames that come back, one at a time. */
+class Answers {
+  readonly #frames: (readonly unknown[])[] = [];
+  #waiting: { resolve: (frame: readonly unknown[]) => void; reject: (error: Error) => void } | null = null;
+  #failure: Error | null = null;
+
+  constructor(wire: SnapshotWire) {
+    wire.onFrame = (frame) => {
+      const answer = list(unpack(frame));
+      if (this.#waiting === null) this.#frames.push(answer);
+      else this.#waiting.resolve(answer);
+      this.#waiting = null;
+    };
+    wire.onEnd = (failure) => {
+      this.#failure = failure;
+      this.#waiting?.reject(failure);
+      this.#waiting = null;
+    };
+  }
+
+  next(): Promise<readonly unknown[]> {
+    const frame = this.#frames.shift();
+    if (frame !== undefined) return Promise.resolve(frame);
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => (this.#waiting = { resolve, reject }));
+  }
+}
+
+/** Keeps a transfer below its rate, over stretches of a tenth of a second. */
+class Pace {
+  readonly #perMs: number;
+  #dueMs = performance.now();
+
+  constructor(bytesPerSecond: number) {
+    this.#perMs = bytesPerSecond / 1000;
+  }
+
+  async wait(size: number): Promise<void> {
+    const nowMs = performance.now();
+    this.#dueMs = Math.max(this.#dueMs, nowMs - 100) + size / this.#perMs;
+    if (this.#dueMs > nowMs) await pause(this.#dueMs - nowMs);
+  }
+}
+
+export interface ReceiverParts {
+  readonly area: StagingArea;
+  readonly write: (frame: Buffer) => void;
+  readonly end: (why?: string) => void;
+  readonly received: (message: GroupMessage, snapshot: CapturedSnapshot) => void;
+  readonly progress: (group: number, bytes: number, total: number) => void;
+  readonly failed: (group: number | null, error: Error) => void;
+}
+
+/** Takes the frames of one stream and stages what they carry. */
+export class SnapshotReceiver {
+  readonly #parts: ReceiverParts;
+  /** Frames are worked off in order, though each may wait for the disk. */
+  #work: Promise<void> = Promise.resolve();
+  #message: GroupMessage | null = null;
+  #manifest: Manifest | null = null;
+  #incoming: Incoming | null = null;
+  #got = 0;
+  #ended = false;
+
+  constructor(parts: ReceiverParts) {
+    this.#parts = parts;
+  }
+
+  frame(frame: Buffer): void {
+    const fields = list(unpack(frame));
+    this.#work = this.#work.then(
+      () => this.#take(fields),
+      () => undefined,
+    );
+    this.#work.catch((error: unknown) =>
+      this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  ended(): void {
+    this.#ended = true;
+    void this.#work.then(
+      () => this.#incoming?.pause(),
+      () => undefined,
+    );
+  }
+
+  async #take(fields: readonly unknown[]): Promise<void> {
+    if (this.#ended) return;
+    const [kind, ...rest] = fields;
+    if (kind === "begin" && this.#incoming === null) return await this.#begin(rest);
+    if (kind !== "piece" || this.#incoming === null)
+      throw new WireError(`${String(kind)} is not expected here`);
+    const piece = bytes(rest[2]);
+    if (crc32(piece) !== whole(rest[3])) throw new WireError("a piece fails its checksum");
+    await this.#incoming.append(whole(rest[0]), whole(rest[1]), piece);
+    this.#got += piece.length;
+    this.#parts.write(pack(["got", this.#got]));
+    await this.#finishIfWhole();
+  }
+
+  async #begin([message, files]: readonly unknown[]): Promise<void> {
+    const announced = decodeMessage(unpack(bytes(message)));
+    if (announced.message.kind !== "snapshot") throw new WireError("a snapshot's message was expected");
+    const { index, term } = announced.message.meta;
+    const manifest = checkManifest({
+      group: announced.group,
+      index: index satisfies LogIndex,
+      term,
+      files: list(files).map((file) => {
+        const [name, size, sha256] = list(file);
+        return { name: text(name), bytes: whole(size), sha256: text(sha256) };
+      }),
+    });
+    const incoming = await this.#parts.area.begin(manifest);
+    if (incoming === null) {
+      this.#parts.write(pack(["busy"]));
+      return this.#parts.end();
+    }
+    this.#message = announced;
+    this.#manifest = manifest;
+    this.#incoming = incoming;
+    this.#got = incoming.held.reduce((sum, size) => sum + size, 0);
+    this.#parts.write(pack(["from", [...incoming.held]]));
+    await this.#finishIfWhole();
+  }
+
+  async #finishIfWhole(): Promise<void> {
+    const { files, group } = this.#manifest ?? { files: [], group: 0 };
+    const total = files.reduce((sum, file) => sum + file.bytes, 0);
+    this.#parts.progress(group, this.#got, total);
+    if (this.#got < total) return;
+    const snapshot = (await this.#incoming?.finish()) ?? null;
+    // From here on it belongs to whoever takes it.
+    this.#incoming = null;
+    if (snapshot !== null && this.#message !== null) this.#parts.received(this.#message, snapshot);
+    else this.#parts.failed(group, new Error("a file fails its checksum"));
+    this.#parts.write(pack(["done", snapshot !== null]));
+    this.#parts.end();
+  }
+
+  #fail(error: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#parts.failed(this.#manifest?.group ?? null, error);
+    void this.#incoming?.pause();
+    this.#parts.end(error.message);
+  }
+}

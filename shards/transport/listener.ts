@@ -1,0 +1,189 @@
+/** The peer port: lets in who proves to know the secret and means this node, and hands each stream to its purpose. */
+import { Server, type ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { bytes, list, pack, unpack } from "./codec.ts";
+import { drawNonce, isProof, PROTOCOL_VERSION, prove, readHello, type Hello } from "./handshake.ts";
+import type { RefusalReason } from "./peer-events.ts";
+import { channelOptions, PEER_SERVICE } from "./wire.ts";
+
+export interface Identity {
+  readonly cluster: string;
+  readonly node: number;
+  readonly incarnation: string;
+}
+
+/** One proved stream, from the listener's side. */
+export interface Accepted {
+  readonly hello: Hello;
+  write(frame: Buffer): void;
+  /** Ends it with a reason for the other side, or orderly. */
+  end(why?: string): void;
+}
+
+/** What becomes of the frames of one stream. Throwing from `frame` closes it. */
+export interface StreamHandler {
+  frame(frame: Buffer): void;
+  ended(): void;
+}
+
+export interface ListenerParts {
+  readonly secret: string;
+  /** null while this node does not know who it is: only calls are answered then. */
+  readonly identity: () => Identity | null;
+  readonly incarnation: () => string;
+  readonly accept: (stream: Accepted) => StreamHandler | null;
+  readonly refused: (sender: number | null, why: RefusalReason) => void;
+  readonly badFrame: (sender: number | null, error: Error) => void;
+}
+
+/** A stranger that says nothing is not kept. */
+const HANDSHAKE_MS = 5_000;
+/** Streams at once: three per peer, and some who are being refused. */
+const STREAMS_MAX = 1_024;
+
+export class Listener {
+  readonly #server: Server;
+  readonly #parts: ListenerParts;
+  #streams = 0;
+
+  constructor(options: { readonly frameBytesMax: number }, parts: ListenerParts) {
+    this.#parts = parts;
+    this.#server = new Server(channelOptions(options.frameBytesMax));
+    this.#server.addService(PEER_SERVICE, {
+      Stream: (call: ServerDuplexStream<Buffer, Buffer>) => this.#serve(call),
+    });
+  }
+
+  /** Rejects with the system's words (EADDRINUSE, ...). */
+  bind(address: string, credentials: ServerCredentials): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, credentials, (error, port) =>
+        error === null ? resolve(port) : reject(error),
+      );
+    });
+  }
+
+  close(): void {
+    this.#server.forceShutdown();
+  }
+
+  #serve(call: ServerDuplexStream<Buffer, Buffer>): void {
+    if (++this.#streams > STREAMS_MAX) {
+      this.#streams--;
+      call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: "too many streams" });
+      return;
+    }
+    const session = new Session(call, this.#parts);
+    const done = (): void => {
+      if (session.end()) this.#streams--;
+    };
+    call.on("data", (frame: Buffer) => session.frame(frame));
+    call.on("end", done);
+    call.on("cancelled", done);
+    call.on("error", done);
+    call.on("close", done);
+  }
+}
+
+class Session {
+  readonly #call: ServerDuplexStream<Buffer, Buffer>;
+  readonly #parts: ListenerParts;
+  readonly #late: NodeJS.Timeout;
+  readonly #nonce = drawNonce();
+  #hello: Hello | null = null;
+  #handler: StreamHandler | null = null;
+  #ended = false;
+
+  constructor(call: ServerDuplexStream<Buffer, Buffer>, parts: ListenerParts) {
+    this.#call = call;
+    this.#parts = parts;
+    this.#late = setTimeout(() => this.#refuse("hello", status.DEADLINE_EXCEEDED), HANDSHAKE_MS);
+    this.#late.unref();
+  }
+
+  frame(frame: Buffer): void {
+    if (this.#ended) return;
+    try {
+      if (this.#handler !== null) this.#handler.frame(frame);
+      else if (this.#hello === null) this.#greet(readHello(unpack(frame)));
+      else this.#admit(this.#hello, bytes(list(unpack(frame))[0]));
+    } catch (error) {
+      this.#parts.badFrame(
+        this.#hello?.sender ?? null,
+        error instanceof Error ? error : new Error(String(error)),
+      );
+      this.#close(status.INVALID_ARGUMENT, "a frame that cannot be understood");
+    }
+  }
+
+  /** False when it had ended before. */
+  end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    clearTimeout(this.#late);
+    this.#handler?.ended();
+    this.#call.end();
+    return true;
+  }
+
+  #greet(hello: Hello): void {
+    const why = this.#mismatch(hello);
+    if (why !== null)
+      return this.#refuse(why, why === "notReady" ? status.UNAVAILABLE : status.FAILED_PRECONDITION);
+    this.#hello = hello;
+    const welcome = { incarnation: this.#parts.incarnation(), nonce: this.#nonce };
+    const proof = prove(this.#parts.secret, "listener", hello, welcome);
+    this.#call.write(pack([welcome.incarnation, welcome.nonce, proof]));
+  }
+
+  #admit(hello: Hello, proof: Uint8Array): void {
+    const welcome = { incarnation: this.#parts.incarnation(), nonce: this.#nonce };
+    if (!isProof(prove(this.#parts.secret, "dialler", hello, welcome), proof))
+      return this.#refuse("proof", status.PERMISSION_DENIED);
+    clearTimeout(this.#late);
+    this.#handler = this.#parts.accept({
+      hello,
+      write: (frame) => {
+        if (!this.#ended) this.#call.write(frame);
+      },
+      end: (why) => {
+        if (why === undefined) this.end();
+        else this.#close(status.FAILED_PRECONDITION, why);
+      },
+    });
+    if (this.#handler === null) this.#refuse("hello", status.UNIMPLEMENTED);
+  }
+
+  #mismatch(hello: Hello): RefusalReason | null {
+    if (hello.version !== PROTOCOL_VERSION) return "version";
+    // Who asks to be let in knows neither the cluster nor its members.
+    if (hello.purpose === "call") return null;
+    const me = this.#parts.identity();
+    if (me === null) return "notReady";
+    if (hello.cluster !== me.cluster) return "cluster";
+    if (hello.receiver !== me.node) return "receiver";
+    if (hello.receiverIncarnation !== null && hello.receiverIncarnation !== me.incarnation)
+      return "incarnation";
+    return null;
+  }
+
+  #refuse(why: RefusalReason, code: status): void {
+    this.#parts.refused(this.#hello?.sender ?? null, why);
+    this.#close(code, REFUSALS[why]);
+  }
+
+  #close(code: status, details: string): void {
+    if (this.#ended) return;
+    this.#call.emit("error", { code, details });
+    this.end();
+  }
+}
+
+const REFUSALS: Readonly<Record<RefusalReason, string>> = {
+  version: "it speaks another version of the protocol",
+  cluster: "it belongs to another cluster",
+  receiver: "another node lives at this address",
+  incarnation: "the node's data was wiped since; it is another node now",
+  proof: "the cluster's secret is another one",
+  notReady: "the node is starting",
+  hello: "the handshake was not understood",
+};

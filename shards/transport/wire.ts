@@ -1,0 +1,34 @@
+/** The one method of the peer port: a stream of frames in both directions, each a MessagePack value. */
+import type { ChannelOptions, ServiceDefinition } from "@grpc/grpc-js";
+
+export const STREAM_PATH = "/flotilla.v1.Peers/Stream";
+
+const same = (frame: Buffer): Buffer => frame;
+
+export const frameCodec = { serialize: same, deserialize: same } as const;
+
+export const PEER_SERVICE = {
+  Stream: {
+    path: STREAM_PATH,
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  },
+} as const satisfies ServiceDefinition;
+
+/** Keepalive notices a peer that is silently gone; each dial makes a channel of its own and paces itself. */
+export function channelOptions(frameBytesMax: number): ChannelOptions {
+  return {
+    "grpc.max_receive_message_length": frameBytesMax,
+    "grpc.max_send_message_length": frameBytesMax,
+    "grpc.keepalive_time_ms": 2_000,
+    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.enable_retries": 0,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_http_proxy": 0,
+  };
+}

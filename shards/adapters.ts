@@ -7,3 +7,4 @@ export { noPeers } from "./transport/alone.ts";
 export { callPeer, openPeerTransport } from "./transport/peer-transport.ts";
 export type { PeerCredentials, PeerTransport, PeerTransportLimits } from "./transport/peer-transport.ts";
 export type { PeerEvent } from "./transport/peer-events.ts";
+export { beginHello, greet, PROTOCOL_VERSION, readHello } from "./transport/handshake.ts";

@@ -12,19 +12,27 @@ import { LocalCluster } from "./cluster/local-cluster.ts";
 import { Roles } from "./cluster/roles.ts";
 import type { NodeStatus } from "./cluster/types.ts";
 import { DataDirectory } from "./config/data-directory.ts";
-import { ConfigError, splitAddress } from "./config/load.ts";
+import { addressesOf, ConfigError, splitAddress } from "./config/load.ts";
 import type { Config } from "./config/options.ts";
+import { Desk, type RunCommand } from "./desk.ts";
 import { encodeEntry } from "./engine/ops-codec.ts";
+import { serveGrpc } from "./grpc/server.ts";
 import { serveHttp } from "./http/server.ts";
 import { buildFacts, programVersion } from "./observability/build-facts.ts";
-import { createLog, type Log } from "./observability/log.ts";
+import { createLog } from "./observability/log.ts";
 import { NodeMetrics } from "./observability/node-metrics.ts";
+import { announceAddresses, openCatalogue, takePlace } from "./place.ts";
 import { consensusClient, engineClient } from "./threads/clients.ts";
 import { reportDelay } from "./threads/delay.ts";
 import { consensusHandlers, reportHandlers } from "./threads/front-handlers.ts";
 import { shardActions } from "./threads/shard-actions.ts";
 import { Threads, type ConsensusRpc } from "./threads/start.ts";
 import { consensusLimits, engineSettings } from "./threads/settings.ts";
+
+/** Longest a command of the cluster itself may take; the next round of whoever gave it tries again. */
+const COMMAND_MS = 5_000;
+/** Largest gRPC message in either direction: the largest answer of one shard, and room. */
+const GRPC_MESSAGE_BYTES = 128 * 2 ** 20;
 
 export interface DaemonParts {
   /** The `ready` line, once the node serves. */
@@ -43,10 +51,9 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const failed = new Failure();
 
   using data = DataDirectory.open(config.node.dataDir, config.node.id);
-  const { nodeId, clusterId } = data.identity;
   const catalogue = Catalogue.open(data.catalogueFile);
 
-  const roles = new Roles(nodeId);
+  const roles = new Roles(() => data.identity?.nodeId ?? null);
   const metrics = new NodeMetrics();
   const busy = new Map<number, string>();
   const front = {
@@ -64,23 +71,58 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       engine: engineSettings(config),
     },
     {
-      fromConsensus: consensusHandlers({ ...front, consensus: (): ConsensusRpc => threads.consensus }),
+      fromConsensus: consensusHandlers({
+        ...front,
+        consensus: (): ConsensusRpc => threads.consensus,
+        peerCall: (name, body) => desk.answer(name, body),
+      }),
       fromEngine: reportHandlers(front),
       died: (error) => failed.because(error),
     },
   );
   using _delay = reportDelay("front", { send: (report) => metrics.thread(report), waiting: () => 0 });
 
+  const addresses = addressesOf(config);
+  const peerBound = await failed.orDone(
+    named("cluster.peer_addr", addresses.peer, () =>
+      threads.consensus.call("listen", {
+        address: addresses.peer,
+        secret: config.cluster.secret,
+        stagingPath: data.incomingPath,
+        snapshotBytesPerSecond: config.cluster.snapshotBytesPerS,
+      }),
+    ),
+  );
+  const peer = config.cluster.advertisePeer ?? peerBound;
+  const desk = new Desk({ data, roles, catalogue });
+  const place = await failed.orDone(
+    takePlace(config, { data, catalogue, consensus: threads.consensus, peer, log, stop }),
+  );
+  const { nodeId, clusterId } = place.identity;
   await failed.orDone(
     threads.consensus.call("start", {
       raftFile: data.raftFile,
       nodeId,
       clusterId,
-      incarnation: data.identity.incarnation,
+      incarnation: data.incarnation,
+      advertise: peer,
       limits: consensusLimits(config),
     }),
   );
-  await failed.orDone(openCatalogue(threads, catalogue, roles, config.catalogue.openMs));
+  const followNodes = (): void => {
+    const nodes = catalogue.nodes();
+    const known = nodes.map((node) => ({
+      node: node.nodeId,
+      address: node.peer,
+      incarnation: node.incarnation,
+    }));
+    void threads.consensus.call("setPeers", nodes.length === 0 ? place.members : known);
+  };
+  followNodes();
+  catalogue.onChange(followNodes);
+  await failed.orDone(
+    openCatalogue(threads.consensus, { catalogue, roles, place, openMs: config.catalogue.openMs, stop }),
+  );
 
   const controller = new Controller(
     { nodeId },
@@ -116,6 +158,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       nodeId,
       run: `${nodeId}-${randomUUID()}`,
       entryBytes: config.limits.entryBytes,
+      metadataBytesMax: config.limits.metadataBytes,
       collectionsMax: config.limits.collections,
       writeBytesMax: config.queue.writeBytes,
       timeoutMs: config.http.deadlineMaxMs,
@@ -139,18 +182,55 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     ],
   });
 
-  const http = await serve(config, { cluster, metrics, log });
+  const command: RunCommand = async (what) =>
+    await cluster.command(what, { signal: AbortSignal.timeout(COMMAND_MS) });
+  desk.open(command);
+  const grpc = await named("grpc.addr", addresses.grpc, () =>
+    serveGrpc({
+      ...splitAddress(addresses.grpc),
+      messageBytesMax: GRPC_MESSAGE_BYTES,
+      services: [],
+    }),
+  );
+  const http = await named("http.addr", addresses.http, () =>
+    serveHttp({
+      service: new VectorService({ limits: config.limits }, { cluster }),
+      authenticator: new Authenticator(config.auth),
+      listen: splitAddress(addresses.http),
+      http: config.http,
+      observe: (observation) => metrics.http(observation),
+      metricsText: () => metrics.metrics.text(),
+      log,
+    }),
+  );
   try {
+    const advertised = {
+      peer,
+      grpc: config.cluster.advertiseGrpc ?? grpc.address,
+      http: config.cluster.advertiseHttp ?? http.address,
+    };
+    await failed.orDone(
+      announceAddresses(advertised, {
+        nodeId,
+        incarnation: data.incarnation,
+        catalogue,
+        consensus: threads.consensus,
+        members: place.members,
+        log,
+        stop,
+      }),
+    );
     await failed.orDone(controller.start(() => catalogue.collections()));
-    const [problem] = controller.problems();
-    if (problem !== undefined) throw new Error(problem);
     life.serving = true;
-    announce(`ready http=${http.address} grpc=- peer=- node=${nodeId}`);
+    announce(`ready http=${http.address} grpc=${grpc.address} peer=${peerBound} node=${nodeId}`);
     await failed.orDone(aborted(stop));
-    log.info({ drainMs: config.shutdown.drainMs }, "stopping: finishing what is in flight");
+    log.info({ drainMs: config.shutdown.drainMs }, "stopping: handing over, finishing what is in flight");
+    await failed.orDone(threads.consensus.call("handOver", { timeoutMs: config.shutdown.handOverMs }));
   } finally {
     life.serving = false;
-    await http.close({ drainMs: failed.error === null ? config.shutdown.drainMs : 0 });
+    const drainMs = failed.error === null ? config.shutdown.drainMs : 0;
+    await http.close({ drainMs });
+    await grpc.close({ drainMs });
   }
   // The groups first, so that nothing is handed to engines that are closing; then the engines save what they hold.
   await failed.orDone(controller.settled());
@@ -159,48 +239,21 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   log.info("stopped");
 }
 
-/** Opens group 0 and waits until this node's copy holds everything its log does. */
-async function openCatalogue(
-  threads: Threads,
-  catalogue: Catalogue,
-  roles: Roles,
-  openMs: number,
-): Promise<void> {
-  const { consensus } = threads;
-  const { firstIndex } = await consensus.call("openGroup", { group: 0, engine: null });
-  if (firstIndex > catalogue.applied + 1) {
-    throw new ConfigError(
-      `catalogue.json ends at entry ${catalogue.applied}, but the log begins at ${firstIndex}: ` +
-        "it was removed or is older than raft.db; restore both from one backup",
-    );
-  }
-  await roles.leading(0, AbortSignal.timeout(openMs));
-  const outcome = await consensus.call("readIndex", { group: 0, timeoutMs: openMs });
-  if (outcome.kind !== "ready") throw new Error(`the catalogue cannot be read: ${JSON.stringify(outcome)}`);
-}
-
-async function serve(
-  config: Config,
-  {
-    cluster,
-    metrics,
-    log,
-  }: { readonly cluster: LocalCluster; readonly metrics: NodeMetrics; readonly log: Log },
-) {
+/** Binds a port, or says which option names the one that cannot be bound. */
+async function named<T>(option: string, address: string, bind: () => Promise<T>): Promise<T> {
   try {
-    return await serveHttp({
-      service: new VectorService({ limits: config.limits }, { cluster }),
-      authenticator: new Authenticator(config.auth),
-      listen: splitAddress(config.http.addr),
-      http: config.http,
-      observe: (observation) => metrics.http(observation),
-      metricsText: () => metrics.metrics.text(),
-      log,
-    });
+    return await bind();
   } catch (cause) {
-    const why = cause instanceof Error && "code" in cause ? ADDRESS_TROUBLE[String(cause.code)] : undefined;
-    if (why === undefined) throw cause;
-    throw new ConfigError(`http.addr ${config.http.addr} ${why}; choose another --http-addr`, { cause });
+    const text =
+      cause instanceof Error ? `${"code" in cause ? String(cause.code) : ""} ${cause.message}` : "";
+    const code = Object.keys(ADDRESS_TROUBLE).find((known) => text.includes(known));
+    if (code === undefined) throw cause;
+    throw new ConfigError(
+      `${option} ${address} ${ADDRESS_TROUBLE[code]}; choose another --${option.replace(".", "-")}`,
+      {
+        cause,
+      },
+    );
   }
 }
 

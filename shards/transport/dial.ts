@@ -1,7 +1,6 @@
 /** One stream to a peer, from the first byte to the moment both sides have proved themselves. */
 import { Client, type ChannelCredentials, type ClientDuplexStream, status } from "@grpc/grpc-js";
-import { bytes, list, pack, text, unpack, WireError } from "./codec.ts";
-import { drawNonce, isProof, PROTOCOL_VERSION, prove, wireHello, type Hello } from "./handshake.ts";
+import { beginHello, type Hello } from "./handshake.ts";
 import { channelOptions, frameCodec, STREAM_PATH } from "./wire.ts";
 
 export type DialFailure = "refused" | "unreachable" | "denied";
@@ -38,7 +37,7 @@ export interface PeerStream {
 /** Resolves once both sides are proved; rejects with {@link DialError}. */
 export function dial(options: DialOptions): Promise<PeerStream> {
   const { address, secret, credentials, timeoutMs, frameBytesMax } = options;
-  const hello: Hello = { version: PROTOCOL_VERSION, nonce: drawNonce(), ...options.hello };
+  const dialling = beginHello(secret, options.hello);
   return new Promise((resolve, reject) => {
     const client = new Client(address, credentials, channelOptions(frameBytesMax));
     const call: ClientDuplexStream<Buffer, Buffer> = client.makeBidiStreamRequest(
@@ -66,7 +65,8 @@ export function dial(options: DialOptions): Promise<PeerStream> {
     call.on("data", (frame: Buffer) => {
       if (stream !== null) return stream.onFrame(frame);
       try {
-        const incarnation = readWelcome(frame, secret, hello, (proof) => call.write(pack([proof])));
+        const { incarnation, proof } = dialling.answer(frame);
+        call.write(proof);
         clearTimeout(late);
         stream = {
           incarnation,
@@ -81,22 +81,8 @@ export function dial(options: DialOptions): Promise<PeerStream> {
         end(new DialError("denied", `${address}: ${why}`, { cause }));
       }
     });
-    call.write(pack(wireHello(hello)));
+    call.write(dialling.hello);
   });
-}
-
-function readWelcome(
-  frame: Buffer,
-  secret: string,
-  hello: Hello,
-  answer: (proof: Uint8Array) => void,
-): string {
-  const [incarnation, nonce, proof] = list(unpack(frame));
-  const welcome = { incarnation: text(incarnation), nonce: bytes(nonce) };
-  if (!isProof(prove(secret, "listener", hello, welcome), bytes(proof)))
-    throw new WireError("it does not know the cluster's secret");
-  answer(prove(secret, "dialler", hello, welcome));
-  return welcome.incarnation;
 }
 
 /** A refused connection says that nobody listens; grpc tells it in words only. */

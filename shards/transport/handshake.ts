@@ -9,10 +9,11 @@
  *        proof ──▶                       then whatever the stream is for
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import { bytes, list, pack, text, whole } from "./codec.ts";
+import { bytes, list, pack, text, unpack, whole, WireError } from "./codec.ts";
 
 /** Raised when nodes of different versions could no longer understand each other. */
 export const PROTOCOL_VERSION = 1;
+const NONCE_BYTES = 24;
 
 export interface Hello {
   readonly version: number;
@@ -30,34 +31,65 @@ export interface Hello {
   readonly nonce: Uint8Array;
 }
 
-export interface Welcome {
+/** What the dialling side says first, and how it answers the welcome. */
+export interface Dialling {
+  readonly hello: Buffer;
+  /** The other side's incarnation and what to send it; throws WireError when it does not know the secret. */
+  answer(welcome: Uint8Array): { readonly incarnation: string; readonly proof: Buffer };
+}
+
+export function beginHello(secret: string, fields: Omit<Hello, "version" | "nonce">): Dialling {
+  const hello: Hello = { version: PROTOCOL_VERSION, nonce: randomBytes(NONCE_BYTES), ...fields };
+  return {
+    hello: pack(wireHello(hello)),
+    answer(welcome) {
+      const [incarnation, nonce, proof] = list(unpack(welcome));
+      const said = { incarnation: text(incarnation), nonce: bytes(nonce) };
+      if (!isProof(prove(secret, "listener", hello, said), bytes(proof)))
+        throw new WireError("it does not know the cluster's secret");
+      return { incarnation: said.incarnation, proof: pack([prove(secret, "dialler", hello, said)]) };
+    },
+  };
+}
+
+/** What the listening side says to a hello that it accepts, and how it checks the answer. */
+export interface Greeting {
+  readonly welcome: Buffer;
+  isProved(answer: Uint8Array): boolean;
+}
+
+export function greet(secret: string, hello: Hello, incarnation: string): Greeting {
+  const said = { incarnation, nonce: randomBytes(NONCE_BYTES) };
+  return {
+    welcome: pack([incarnation, said.nonce, prove(secret, "listener", hello, said)]),
+    isProved: (answer) => isProof(prove(secret, "dialler", hello, said), bytes(list(unpack(answer))[0])),
+  };
+}
+
+interface Said {
   readonly incarnation: string;
   readonly nonce: Uint8Array;
-  readonly proof: Uint8Array;
 }
 
-export function drawNonce(): Uint8Array {
-  return randomBytes(24);
-}
-
-/** By the side that says it last: `dialler` or `listener`. */
-export function prove(
+/** By the side that says it last. */
+function prove(
   secret: string,
   side: "dialler" | "listener",
   hello: Hello,
-  welcome: Pick<Welcome, "incarnation" | "nonce">,
-): Uint8Array {
-  const said = pack([side, ...wireHello(hello), welcome.incarnation, welcome.nonce]);
-  return createHmac("sha256", secret).update(said).digest();
+  { incarnation, nonce }: Said,
+): Buffer {
+  return createHmac("sha256", secret)
+    .update(pack([side, ...wireHello(hello), incarnation, nonce]))
+    .digest();
 }
 
 /** In constant time. */
-export function isProof(expected: Uint8Array, given: Uint8Array): boolean {
+function isProof(expected: Uint8Array, given: Uint8Array): boolean {
   return expected.length === given.length && timingSafeEqual(expected, given);
 }
 
 /** Positional, so that both sides hash the same bytes. */
-export function wireHello(hello: Hello): readonly unknown[] {
+function wireHello(hello: Hello): readonly unknown[] {
   const { version, purpose, cluster, sender, receiver, senderIncarnation, receiverIncarnation } = hello;
   const { advertise, nonce } = hello;
   return [
@@ -74,8 +106,8 @@ export function wireHello(hello: Hello): readonly unknown[] {
 }
 
 /** Throws WireError for what no version of ours sends. */
-export function readHello(frame: unknown): Hello {
-  const fields = list(frame);
+export function readHello(frame: Uint8Array): Hello {
+  const fields = list(unpack(frame));
   const [version, purpose, cluster, sender, receiver, senderIncarnation, receiverIncarnation] = fields;
   return {
     version: whole(version),

@@ -1,7 +1,6 @@
 /** The peer port: lets in who proves to know the secret and means this node, and hands each stream to its purpose. */
 import { Server, type ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
-import { bytes, list, pack, unpack } from "./codec.ts";
-import { drawNonce, isProof, PROTOCOL_VERSION, prove, readHello, type Hello } from "./handshake.ts";
+import { greet, PROTOCOL_VERSION, readHello, type Greeting, type Hello } from "./handshake.ts";
 import type { RefusalReason } from "./peer-events.ts";
 import { channelOptions, PEER_SERVICE } from "./wire.ts";
 
@@ -88,7 +87,7 @@ class Session {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #parts: ListenerParts;
   readonly #late: NodeJS.Timeout;
-  readonly #nonce = drawNonce();
+  #greeting: Greeting | null = null;
   #hello: Hello | null = null;
   #handler: StreamHandler | null = null;
   #ended = false;
@@ -104,8 +103,8 @@ class Session {
     if (this.#ended) return;
     try {
       if (this.#handler !== null) this.#handler.frame(frame);
-      else if (this.#hello === null) this.#greet(readHello(unpack(frame)));
-      else this.#admit(this.#hello, bytes(list(unpack(frame))[0]));
+      else if (this.#hello === null) this.#greet(readHello(frame));
+      else this.#admit(this.#hello, frame);
     } catch (error) {
       this.#parts.badFrame(
         this.#hello?.sender ?? null,
@@ -130,15 +129,12 @@ class Session {
     if (why !== null)
       return this.#refuse(why, why === "notReady" ? status.UNAVAILABLE : status.FAILED_PRECONDITION);
     this.#hello = hello;
-    const welcome = { incarnation: this.#parts.incarnation(), nonce: this.#nonce };
-    const proof = prove(this.#parts.secret, "listener", hello, welcome);
-    this.#call.write(pack([welcome.incarnation, welcome.nonce, proof]));
+    this.#greeting = greet(this.#parts.secret, hello, this.#parts.incarnation());
+    this.#call.write(this.#greeting.welcome);
   }
 
-  #admit(hello: Hello, proof: Uint8Array): void {
-    const welcome = { incarnation: this.#parts.incarnation(), nonce: this.#nonce };
-    if (!isProof(prove(this.#parts.secret, "dialler", hello, welcome), proof))
-      return this.#refuse("proof", status.PERMISSION_DENIED);
+  #admit(hello: Hello, answer: Buffer): void {
+    if (this.#greeting?.isProved(answer) !== true) return this.#refuse("proof", status.PERMISSION_DENIED);
     clearTimeout(this.#late);
     this.#handler = this.#parts.accept({
       hello,

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { LogIndex, type ApplyOp, type CapturedSnapshot, type CommittedEntry } from "../../shards/index.ts";
 import { formatCatalogue, parseCatalogue, readCatalogue, writeCatalogue } from "./file.ts";
-import { CatalogueState, type CatalogueCollection, type CatalogueOutcome } from "./state.ts";
+import { CatalogueState } from "./state.ts";
+import type { CatalogueCollection, CatalogueNode, CatalogueOutcome, CatalogueSnapshot } from "./types.ts";
 
 const SNAPSHOT_FILE = "catalogue.json";
 
@@ -32,6 +33,21 @@ export class Catalogue implements ApplyOp {
   }
   collection(name: string): CatalogueCollection | null {
     return this.#state.collection(name);
+  }
+  /** The collection of this name, or behind this alias. */
+  resolve(name: string): CatalogueCollection | null {
+    return this.#state.resolve(name);
+  }
+  /** In order of id. */
+  nodes(): readonly CatalogueNode[] {
+    return this.#state.nodes();
+  }
+  node(nodeId: number): CatalogueNode | null {
+    return this.#state.node(nodeId);
+  }
+  /** In order of alias. */
+  aliases(): CatalogueSnapshot["aliases"] {
+    return this.#state.aliases();
   }
   get applied(): number {
     return this.#state.applied;

@@ -1,18 +1,60 @@
 /** What an entry of group 0 asks for, as JSON; and how to read one back without trusting it. */
-import type { CollectionPatch, NewCollection } from "../cluster/types.ts";
-import { isCollectionPatch, isNewCollection, isObject } from "./shapes.ts";
+import type { AliasAction, CollectionPatch, NewCollection } from "../cluster/types.ts";
+import {
+  isAliasAction,
+  isCollectionPatch,
+  isNewCollection,
+  isNodeId,
+  isObject,
+  isText,
+  isWhole,
+} from "./shapes.ts";
+
+/** Where a node is reached: `host:port`, or empty while it has not said. */
+export interface NodeAddresses {
+  readonly http: string;
+  readonly grpc: string;
+  readonly peer: string;
+}
 
 export type CatalogueCommand =
   | {
       readonly kind: "createCollection";
       readonly collection: NewCollection;
-      /** Nodes the replicas go to, decided by the proposer. */
-      readonly nodes: readonly number[];
+      /** Per shard, the nodes it is founded on, decided by the proposer; the first one is to lead. */
+      readonly placement: readonly (readonly number[])[];
       /** The proposer's `limits.collections`: travels along, so that every replica decides by the same number. */
       readonly collectionsMax: number;
     }
-  | { readonly kind: "updateCollection"; readonly name: string; readonly patch: CollectionPatch }
-  | { readonly kind: "deleteCollection"; readonly name: string };
+  | {
+      readonly kind: "updateCollection";
+      readonly name: string;
+      /** Metadata is merged key by key; null removes a key. */
+      readonly patch: CollectionPatch;
+      /** The proposer's limit on the merged metadata, in bytes of JSON. */
+      readonly metadataBytesMax: number;
+    }
+  | { readonly kind: "deleteCollection"; readonly name: string }
+  | { readonly kind: "changeAliases"; readonly actions: readonly AliasAction[] }
+  /** A node asks to be let in, or, with the incarnation it was let in with, says where it is now. */
+  | ({
+      readonly kind: "registerNode";
+      readonly incarnation: string;
+      /** null: the next free one. */
+      readonly nodeId: number | null;
+      readonly version: string;
+    } & NodeAddresses)
+  /** It is to be drained and let go. */
+  | { readonly kind: "leaveNode"; readonly nodeId: number }
+  /** It is gone: nothing is placed on it any more. */
+  | { readonly kind: "removeNode"; readonly nodeId: number }
+  /** `wanted`: as many replicas from now on, by an operator's word; absent: as before. */
+  | {
+      readonly kind: "placeReplica" | "dropReplica";
+      readonly group: number;
+      readonly node: number;
+      readonly wanted?: number;
+    };
 
 /** A command and who sent it, so that a repeated proposal is applied once. */
 export interface CatalogueEntry {
@@ -46,20 +88,46 @@ function isCommand(value: unknown): value is CatalogueCommand {
   if (!isObject(value)) return false;
   switch (value["kind"]) {
     case "createCollection": {
-      const { nodes } = value;
+      const { collection, placement } = value;
       return (
-        isNewCollection(value["collection"]) &&
-        Array.isArray(nodes) &&
-        nodes.length > 0 &&
-        nodes.every((node) => Number.isSafeInteger(node) && node > 0) &&
+        isNewCollection(collection) &&
+        Array.isArray(placement) &&
+        placement.length === collection.shardNumber &&
+        placement.every((nodes) => Array.isArray(nodes) && nodes.length > 0 && areNodes(nodes)) &&
         Number.isSafeInteger(value["collectionsMax"])
       );
     }
     case "updateCollection":
-      return typeof value["name"] === "string" && isCollectionPatch(value["patch"]);
+      return (
+        typeof value["name"] === "string" &&
+        isCollectionPatch(value["patch"]) &&
+        Number.isSafeInteger(value["metadataBytesMax"])
+      );
     case "deleteCollection":
       return typeof value["name"] === "string";
+    case "changeAliases":
+      return Array.isArray(value["actions"]) && value["actions"].every(isAliasAction);
+    case "registerNode":
+      return (
+        isText(value["incarnation"]) &&
+        (value["nodeId"] === null || isNodeId(value["nodeId"])) &&
+        [value["http"], value["grpc"], value["peer"], value["version"]].every(isText)
+      );
+    case "leaveNode":
+    case "removeNode":
+      return isNodeId(value["nodeId"]);
+    case "placeReplica":
+    case "dropReplica":
+      return (
+        isWhole(value["group"], 1, Number.MAX_SAFE_INTEGER) &&
+        isNodeId(value["node"]) &&
+        (value["wanted"] === undefined || isWhole(value["wanted"], 1, 1_024))
+      );
     default:
       return false;
   }
+}
+
+function areNodes(nodes: readonly unknown[]): boolean {
+  return nodes.every(isNodeId) && new Set(nodes).size === nodes.length;
 }

@@ -4,18 +4,20 @@
  * again at the next start, because both lists are compared anew.
  */
 import type { VectorSpec } from "../cluster/types.ts";
-import type { CatalogueCollection } from "./state.ts";
+import type { CatalogueCollection } from "./types.ts";
 
 export interface ShardPlace {
   readonly group: number;
   readonly shard: number;
   readonly collection: string;
   readonly vectors: VectorSpec;
+  /** The group's first voters, when this replica is one of them; empty on one that was placed here later. */
+  readonly founders: readonly number[];
 }
 
 /** What the controller acts with: the consensus thread's groups and the engine threads' shards. */
 export interface ShardActions {
-  /** Resolves when the shard leads, or follows a leader, and its engine answers. */
+  /** Resolves when its engine answers and its group takes part; a shard that decides alone leads by then. */
   open(place: ShardPlace): Promise<void>;
   /** Resolves when nothing can be acknowledged on it any more. */
   close(group: number): Promise<void>;
@@ -57,7 +59,7 @@ export class Controller {
     this.#events = parts.events;
   }
 
-  /** Once, when the catalogue is up to date: removes what was left over and opens what is wanted. */
+  /** Once, when the catalogue is up to date: removes what was left over, opens what is wanted; throws what failed to. */
   async start(collections: () => readonly CatalogueCollection[]): Promise<void> {
     const present = await this.#actions.present();
     // Asked after: what was created meanwhile is wanted, and what is no longer wanted is not opened.
@@ -66,6 +68,12 @@ export class Controller {
     await Promise.all(orphans.map((group) => this.#remove(group, Promise.resolve()).removed));
     this.follow(collections());
     await Promise.all([...this.#local.values()].map(({ opening }) => opening));
+    // What was created meanwhile and failed is its creator's to hear of.
+    for (const [group, { state, place, error }] of this.#local) {
+      if (state !== "failed" || !wanted.has(group)) continue;
+      const name = `shard ${place.shard} of collection ${place.collection}`;
+      throw new Error(`${name} failed to open: ${error?.message}`, { cause: error });
+    }
   }
 
   /** Begins what a change of the catalogue asks for. */
@@ -117,10 +125,12 @@ export class Controller {
   }
 
   #wanted(collections: readonly CatalogueCollection[]): readonly ShardPlace[] {
-    return collections.flatMap(({ name, shards, vectors, placement }) =>
-      shards
-        .filter(({ shard }) => placement.find((at) => at.shard === shard)?.nodes.includes(this.#nodeId))
-        .map(({ shard, group }) => ({ group, shard, collection: name, vectors })),
+    return collections.flatMap(({ name, vectors, placement }) =>
+      placement.flatMap(({ shard, group, replicas, founders }) => {
+        const mine = replicas.find(({ node }) => node === this.#nodeId);
+        if (mine === undefined) return [];
+        return [{ group, shard, collection: name, vectors, founders: mine.founding ? founders : [] }];
+      }),
     );
   }
 

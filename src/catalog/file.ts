@@ -1,11 +1,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { replaceFileSafely } from "../config/files.ts";
-import { isMetadata, isObject, isVectorSpec, isWhole } from "./shapes.ts";
+import { isMetadata, isNodeId, isObject, isText, isVectorSpec, isWhole } from "./shapes.ts";
 import { SLOTS } from "./slots.ts";
-import type { CatalogueCollection, CatalogueSnapshot, Remembered } from "./state.ts";
+import type {
+  CatalogueCollection,
+  CatalogueNode,
+  CatalogueSnapshot,
+  Placement,
+  Remembered,
+} from "./types.ts";
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** The catalogue's file is there but cannot be trusted: the node must not start on a guess. */
 export class CatalogueFileError extends Error {
@@ -54,6 +60,15 @@ function isSnapshot(value: unknown): value is CatalogueSnapshot {
     isWhole(value["applied"], 0, Number.MAX_SAFE_INTEGER) &&
     Array.isArray(value["collections"]) &&
     value["collections"].every(isCollection) &&
+    Array.isArray(value["nodes"]) &&
+    value["nodes"].every(isNode) &&
+    isWhole(value["lastNodeId"], 0, 65_535) &&
+    Array.isArray(value["removed"]) &&
+    value["removed"].every(isNodeId) &&
+    Array.isArray(value["aliases"]) &&
+    value["aliases"].every(
+      (alias) => isObject(alias) && isText(alias["alias"]) && isText(alias["collection"]),
+    ) &&
     Array.isArray(value["recent"]) &&
     value["recent"].every(isRemembered)
   );
@@ -72,8 +87,35 @@ function isCollection(value: unknown): value is CatalogueCollection {
     shards.length > 0 &&
     Array.isArray(placement) &&
     placement.length === shards.length &&
+    placement.every(isPlacement) &&
     Array.isArray(slots) &&
     coversAllSlots(slots, shards.length)
+  );
+}
+
+function isPlacement(value: unknown): value is Placement {
+  if (!isObject(value)) return false;
+  const { founders, replicas, wanted } = value;
+  return (
+    isWhole(value["group"], 1, Number.MAX_SAFE_INTEGER) &&
+    Array.isArray(founders) &&
+    founders.every(isNodeId) &&
+    Array.isArray(replicas) &&
+    replicas.length > 0 &&
+    replicas.every(
+      (replica) => isObject(replica) && isNodeId(replica["node"]) && typeof replica["founding"] === "boolean",
+    ) &&
+    (wanted === null || isWhole(wanted, 1, 1_024))
+  );
+}
+
+function isNode(value: unknown): value is CatalogueNode {
+  return (
+    isObject(value) &&
+    isNodeId(value["nodeId"]) &&
+    [value["incarnation"], value["http"], value["grpc"], value["peer"], value["version"]].every(isText) &&
+    (value["state"] === "active" || value["state"] === "leaving") &&
+    isWhole(value["joined"], 1, Number.MAX_SAFE_INTEGER)
   );
 }
 

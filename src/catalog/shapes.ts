@@ -1,5 +1,5 @@
 /** Is it what it says it is? For what comes out of a log or a file: bounds are those of the format, not of a limit. */
-import type { CollectionPatch, NewCollection, Payload, VectorSpec } from "../cluster/types.ts";
+import type { AliasAction, CollectionPatch, NewCollection, Payload, VectorSpec } from "../cluster/types.ts";
 
 /** Shards a collection can have at all: a group's id is made of its collection's id and this many numbers. */
 export const SHARDS_BOUND = 1_024;
@@ -45,4 +45,27 @@ export function isCollectionPatch(value: unknown): value is CollectionPatch {
     (replicationFactor === undefined || isWhole(replicationFactor, 1, 1_024)) &&
     (metadata === undefined || isObject(metadata))
   );
+}
+
+export function isNodeId(value: unknown): value is number {
+  return isWhole(value, 1, 65_535);
+}
+
+/** An address, a version, a name: short, and nothing that is interpreted. */
+export function isText(value: unknown): value is string {
+  return typeof value === "string" && value.length <= 512;
+}
+
+export function isAliasAction(value: unknown): value is AliasAction {
+  if (!isObject(value)) return false;
+  switch (value["kind"]) {
+    case "create":
+      return isText(value["alias"]) && isText(value["collection"]);
+    case "delete":
+      return isText(value["alias"]);
+    case "rename":
+      return isText(value["from"]) && isText(value["to"]);
+    default:
+      return false;
+  }
 }

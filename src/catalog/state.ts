@@ -1,39 +1,27 @@
-import type { CollectionInfo } from "../cluster/types.ts";
+import { changeAliases } from "./aliases.ts";
+import { createCollection, mergedMetadata } from "./collections.ts";
 import { decodeEntry, type CatalogueCommand } from "./commands.ts";
-import { SHARDS_BOUND } from "./shapes.ts";
-import { evenSlots, type SlotRange } from "./slots.ts";
+import { NodeTable } from "./nodes.ts";
+import {
+  rejected,
+  type CatalogueCollection,
+  type CatalogueNode,
+  type CatalogueOutcome,
+  type CatalogueSnapshot,
+  type Placement,
+  type Rejected,
+  type Remembered,
+} from "./types.ts";
 
-/** A collection with what only routing and placement need. */
-export interface CatalogueCollection extends CollectionInfo {
-  readonly slots: readonly SlotRange[];
-  /** Per shard, the nodes that hold a replica. */
-  readonly placement: readonly { readonly shard: number; readonly nodes: readonly number[] }[];
-}
-
-/** What applying one entry did: the same on every replica and every replay. */
-export type CatalogueOutcome =
-  | { readonly kind: "created" | "updated"; readonly collection: CatalogueCollection }
-  | { readonly kind: "deleted"; readonly collection: CatalogueCollection }
-  | {
-      readonly kind: "rejected";
-      readonly code: "COLLECTION_EXISTS" | "COLLECTION_NOT_FOUND" | "LIMIT_EXCEEDED" | "BAD_ENTRY";
-      readonly message: string;
-    }
-  /** An entry without bytes: a new leader's first, or a change of membership. */
-  | { readonly kind: "nothing" };
-
-export interface Remembered {
-  readonly origin: string;
-  readonly sequence: number;
-  readonly outcome: CatalogueOutcome;
-}
-
-/** As it is written down. */
-export interface CatalogueSnapshot {
-  readonly applied: number;
-  readonly collections: readonly CatalogueCollection[];
-  readonly recent: readonly Remembered[];
-}
+const EMPTY: CatalogueSnapshot = {
+  applied: 0,
+  collections: [],
+  nodes: [],
+  lastNodeId: 0,
+  removed: [],
+  aliases: [],
+  recent: [],
+};
 
 /** Outcomes kept to answer a repeated proposal: retries come within a deadline, so a few hundred are plenty. */
 const REMEMBERED_MAX = 256;
@@ -45,11 +33,15 @@ const REMEMBERED_MAX = 256;
 export class CatalogueState {
   #applied: number;
   readonly #collections = new Map<string, CatalogueCollection>();
+  readonly #nodes: NodeTable;
+  #aliases: ReadonlyMap<string, string>;
   readonly #recent: Remembered[];
 
-  constructor(from: CatalogueSnapshot = { applied: 0, collections: [], recent: [] }) {
+  constructor(from: CatalogueSnapshot = EMPTY) {
     this.#applied = from.applied;
     for (const collection of from.collections) this.#collections.set(collection.name, collection);
+    this.#nodes = new NodeTable(from);
+    this.#aliases = new Map(from.aliases.map(({ alias, collection }) => [alias, collection]));
     this.#recent = [...from.recent];
   }
 
@@ -63,8 +55,31 @@ export class CatalogueState {
   collections(): readonly CatalogueCollection[] {
     return [...this.#collections.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
+  /** In order of id. */
+  nodes(): readonly CatalogueNode[] {
+    return this.#nodes.list();
+  }
+  node(nodeId: number): CatalogueNode | null {
+    return this.#nodes.get(nodeId);
+  }
+  /** In order of alias, by code unit. */
+  aliases(): CatalogueSnapshot["aliases"] {
+    return [...this.#aliases]
+      .map(([alias, collection]) => ({ alias, collection }))
+      .sort((a, b) => (a.alias < b.alias ? -1 : 1));
+  }
+  /** The collection of this name, or behind this alias. */
+  resolve(name: string): CatalogueCollection | null {
+    return this.collection(this.#aliases.get(name) ?? name);
+  }
   snapshot(): CatalogueSnapshot {
-    return { applied: this.#applied, collections: this.collections(), recent: [...this.#recent] };
+    return {
+      applied: this.#applied,
+      collections: this.collections(),
+      ...this.#nodes.snapshot(),
+      aliases: this.aliases(),
+      recent: [...this.#recent],
+    };
   }
 
   /** Entries at or below the applied index (handed in again after a restart) change nothing. */
@@ -73,7 +88,7 @@ export class CatalogueState {
     this.#applied = index;
     if (data.length === 0) return { kind: "nothing" };
     const entry = decodeEntry(data);
-    if (entry === null) return reject("BAD_ENTRY", `catalogue entry ${index} cannot be understood`);
+    if (entry === null) return rejected("BAD_ENTRY", `catalogue entry ${index} cannot be understood`);
     const { origin, sequence } = entry;
     const seen = this.#recent.find((known) => known.origin === origin && known.sequence === sequence);
     if (seen !== undefined) return seen.outcome;
@@ -87,20 +102,26 @@ export class CatalogueState {
     switch (command.kind) {
       case "createCollection":
         return this.#create(index, command);
-      case "updateCollection": {
-        const before = this.#collections.get(command.name);
-        if (before === undefined) return missing(command.name);
-        const { replicationFactor = before.replicationFactor, metadata = before.metadata } = command.patch;
-        const collection = { ...before, replicationFactor, metadata, version: index };
-        this.#collections.set(command.name, collection);
-        return { kind: "updated", collection };
+      case "updateCollection":
+        return this.#update(index, command);
+      case "deleteCollection":
+        return this.#delete(command.name);
+      case "changeAliases": {
+        const changed = changeAliases(this.#aliases, command.actions, (name) => this.#collections.has(name));
+        if (changed.kind === "rejected") return changed;
+        this.#aliases = changed.aliases;
+        return { kind: "done" };
       }
-      case "deleteCollection": {
-        const collection = this.#collections.get(command.name);
-        if (collection === undefined) return missing(command.name);
-        this.#collections.delete(command.name);
-        return { kind: "deleted", collection };
-      }
+      case "registerNode":
+        return this.#nodes.register(index, command);
+      case "leaveNode":
+        return this.#nodes.leave(command.nodeId);
+      case "removeNode":
+        return this.#nodes.remove(command.nodeId, this.#replicasOn(command.nodeId));
+      case "placeReplica":
+        return this.#changePlacement(index, command, (placement) => this.#place(placement, command.node));
+      case "dropReplica":
+        return this.#changePlacement(index, command, (placement) => drop(placement, command.node));
     }
   }
 
@@ -108,41 +129,103 @@ export class CatalogueState {
     index: number,
     command: CatalogueCommand & { readonly kind: "createCollection" },
   ): CatalogueOutcome {
-    const { name, vectors, shardNumber, replicationFactor, metadata } = command.collection;
-    if (this.#collections.has(name)) {
-      return reject("COLLECTION_EXISTS", `Collection \`${name}\` already exists!`);
-    }
+    const { name } = command.collection;
+    if (this.#collections.has(name))
+      return rejected("COLLECTION_EXISTS", `Collection \`${name}\` already exists!`);
+    if (this.#aliases.has(name)) return rejected("NAME_TAKEN", `\`${name}\` is an alias already`);
     if (this.#collections.size >= command.collectionsMax) {
-      return reject(
+      return rejected(
         "LIMIT_EXCEEDED",
         `there are ${this.#collections.size} collections, and limits.collections is ${command.collectionsMax}`,
       );
     }
-    const shards = Array.from({ length: shardNumber }, (_, shard) => ({
-      shard,
-      group: index * SHARDS_BOUND + shard,
-    }));
-    const nodes = command.nodes.slice(0, replicationFactor);
-    const collection: CatalogueCollection = {
-      id: index,
-      name,
-      vectors,
-      shards,
-      replicationFactor,
-      version: index,
-      metadata,
-      slots: evenSlots(shardNumber),
-      placement: shards.map(({ shard }) => ({ shard, nodes })),
-    };
+    const stranger = command.placement.flat().find((node) => this.#nodes.get(node) === null);
+    if (stranger !== undefined) return rejected("NODE_NOT_FOUND", `there is no node ${stranger}`);
+    const collection = createCollection(index, command);
     this.#collections.set(name, collection);
     return { kind: "created", collection };
   }
+
+  #update(
+    index: number,
+    command: CatalogueCommand & { readonly kind: "updateCollection" },
+  ): CatalogueOutcome {
+    const before = this.#collections.get(command.name);
+    if (before === undefined) return missing(command.name);
+    const { patch, metadataBytesMax } = command;
+    const metadata =
+      patch.metadata === undefined ? before.metadata : mergedMetadata(before.metadata, patch.metadata);
+    const bytes = metadata === null ? 0 : new TextEncoder().encode(JSON.stringify(metadata)).length;
+    if (bytes > metadataBytesMax) {
+      return rejected(
+        "LIMIT_EXCEEDED",
+        `\`metadata\` as merged has ${bytes} bytes, at most ${metadataBytesMax} are allowed`,
+      );
+    }
+    const { replicationFactor = before.replicationFactor } = patch;
+    // A new factor is the newest word on how many there are to be.
+    const placement =
+      patch.replicationFactor === undefined
+        ? before.placement
+        : before.placement.map((shard) => ({ ...shard, wanted: null }));
+    const collection = { ...before, replicationFactor, metadata, placement, version: index };
+    this.#collections.set(command.name, collection);
+    return { kind: "updated", collection };
+  }
+
+  #delete(name: string): CatalogueOutcome {
+    const collection = this.#collections.get(name);
+    if (collection === undefined) return missing(name);
+    this.#collections.delete(name);
+    this.#aliases = new Map([...this.#aliases].filter(([, target]) => target !== name));
+    return { kind: "deleted", collection };
+  }
+
+  #changePlacement(
+    index: number,
+    command: { readonly group: number; readonly wanted?: number },
+    change: (placement: Placement) => Placement | Rejected,
+  ): CatalogueOutcome {
+    const collection = this.collections().find(({ shards }) =>
+      shards.some(({ group }) => group === command.group),
+    );
+    const before = collection?.placement.find(({ group }) => group === command.group);
+    if (collection === undefined || before === undefined)
+      return rejected("SHARD_NOT_FOUND", `no collection has a shard with group ${command.group}`);
+    const changed = change(before);
+    if ("kind" in changed) return changed;
+    const after = { ...changed, wanted: command.wanted ?? changed.wanted };
+    const placement = collection.placement.map((shard) => (shard === before ? after : shard));
+    const updated = { ...collection, placement, version: index };
+    this.#collections.set(collection.name, updated);
+    return { kind: "updated", collection: updated };
+  }
+
+  #place(placement: Placement, node: number): Placement | Rejected {
+    const known = this.#nodes.get(node);
+    if (known === null) return rejected("NODE_NOT_FOUND", `there is no node ${node}`);
+    if (known.state === "leaving") return rejected("NODE_NOT_FOUND", `node ${node} is leaving the cluster`);
+    if (placement.replicas.some((replica) => replica.node === node))
+      return rejected("REPLICA_EXISTS", `shard ${placement.shard} has a replica on node ${node} already`);
+    return { ...placement, replicas: [...placement.replicas, { node, founding: false }] };
+  }
+
+  #replicasOn(node: number): number {
+    return this.collections()
+      .flatMap(({ placement }) => placement)
+      .filter(({ replicas }) => replicas.some((replica) => replica.node === node)).length;
+  }
 }
 
-function missing(name: string): CatalogueOutcome {
-  return reject("COLLECTION_NOT_FOUND", `Not found: Collection \`${name}\` doesn't exist!`);
+function drop(placement: Placement, node: number): Placement | Rejected {
+  const replicas = placement.replicas.filter((replica) => replica.node !== node);
+  if (replicas.length === placement.replicas.length)
+    return rejected("REPLICA_NOT_FOUND", `shard ${placement.shard} has no replica on node ${node}`);
+  if (replicas.length === 0)
+    return rejected("LAST_REPLICA", `node ${node} has the last replica of shard ${placement.shard}`);
+  return { ...placement, replicas };
 }
 
-function reject(code: (CatalogueOutcome & { kind: "rejected" })["code"], message: string): CatalogueOutcome {
-  return { kind: "rejected", code, message };
+function missing(name: string): Rejected {
+  return rejected("COLLECTION_NOT_FOUND", `Not found: Collection \`${name}\` doesn't exist!`);
 }

@@ -2,7 +2,7 @@ import { ApiError } from "../api/errors.ts";
 import { encodeEntry, type CatalogueCommand } from "../catalog/commands.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import type { Controller } from "../catalog/controller.ts";
-import type { CatalogueCollection, CatalogueOutcome } from "../catalog/state.ts";
+import type { CatalogueCollection, CatalogueOutcome } from "../catalog/types.ts";
 import { asApiError, fateOf, noLeader, stoppedError } from "./outcomes.ts";
 import type { Consensus, Engines } from "./ports.ts";
 import { ReadPath } from "./read-path.ts";
@@ -36,6 +36,8 @@ export interface LocalClusterOptions {
   readonly entryBytes: number;
   /** `limits.collections` */
   readonly collectionsMax: number;
+  /** `limits.metadata_bytes` */
+  readonly metadataBytesMax: number;
   /** `queue.write_bytes` */
   readonly writeBytesMax: number;
   /** Bounds waits whose request has no end of its own. */
@@ -87,7 +89,7 @@ export class LocalCluster implements Cluster {
       {
         kind: "createCollection",
         collection,
-        nodes: [this.#options.nodeId],
+        placement: Array.from({ length: collection.shardNumber }, () => [this.#options.nodeId]),
         collectionsMax: this.#options.collectionsMax,
       },
       options,
@@ -119,7 +121,10 @@ export class LocalCluster implements Cluster {
     patch: CollectionPatch,
     options: CallOptions,
   ): Promise<CollectionInfo> {
-    return await this.#command({ kind: "updateCollection", name, patch }, options);
+    return await this.#command(
+      { kind: "updateCollection", name, patch, metadataBytesMax: this.#options.metadataBytesMax },
+      options,
+    );
   }
 
   async deleteCollection(name: string, options: CallOptions): Promise<boolean> {
@@ -262,8 +267,12 @@ export class LocalCluster implements Cluster {
     throw stoppedError(place, roles, "it is opening");
   }
 
+  async #command(command: CatalogueCommand, options: CallOptions): Promise<CatalogueCollection> {
+    return madeOf(await this.command(command, options));
+  }
+
   /** Puts a command into the catalogue's log; repeated under its own name, so that it is carried out once. */
-  async #command(command: CatalogueCommand, { signal }: CallOptions): Promise<CatalogueCollection> {
+  async command(command: CatalogueCommand, { signal }: CallOptions): Promise<CatalogueOutcome> {
     signal.throwIfAborted();
     const { consensus, roles } = this.#parts;
     const data = encodeEntry({ origin: this.#options.run, sequence: ++this.#commands, command });
@@ -283,7 +292,7 @@ export class LocalCluster implements Cluster {
       if (fate.kind === "failed") {
         throw fate.error.code === "DEADLINE_EXCEEDED" && signal.aborted ? signal.reason : fate.error;
       }
-      return madeOf(outcome.kind === "applied" ? (outcome.result as CatalogueOutcome) : { kind: "nothing" });
+      return outcome.kind === "applied" ? (outcome.result as CatalogueOutcome) : { kind: "nothing" };
     }
   }
 }
@@ -296,6 +305,8 @@ function madeOf(outcome: CatalogueOutcome): CatalogueCollection {
       return outcome.collection;
     case "rejected":
       throw rejected(outcome);
+    case "node":
+    case "done":
     case "nothing":
       throw new TypeError("a command to the catalogue was applied without a result");
   }
@@ -311,6 +322,19 @@ function rejected({ code, message }: CatalogueOutcome & { readonly kind: "reject
       return new ApiError("INVALID", `Wrong input: ${message}`);
     case "BAD_ENTRY":
       return new ApiError("INTERNAL", message);
+    case "ALIAS_NOT_FOUND":
+      return new ApiError("COLLECTION_NOT_FOUND", message);
+    case "NAME_TAKEN":
+    case "NODE_ID_EXISTS":
+    case "NODE_IN_USE":
+    case "LAST_NODE":
+    case "REPLICA_EXISTS":
+    case "LAST_REPLICA":
+      return new ApiError("CONFLICT", `Conflict: ${message}`);
+    case "NODE_NOT_FOUND":
+    case "SHARD_NOT_FOUND":
+    case "REPLICA_NOT_FOUND":
+      return new ApiError("INVALID", `Wrong input: ${message}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** From a question to the shards that can answer it, fresh enough, and to one answer. */
-import type { CatalogueCollection } from "../catalog/state.ts";
+import type { CatalogueCollection } from "../catalog/types.ts";
 import { mergeHits, mergePages } from "./merge.ts";
 import { asApiError, checkRead, noLeader, stoppedError } from "./outcomes.ts";
 import type { Consensus, Engines, Shape } from "./ports.ts";

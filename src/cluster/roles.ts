@@ -11,11 +11,12 @@ export interface GroupRole {
 const UNKNOWN: GroupRole = { role: "follower", leader: null, term: 0, stopped: null };
 
 export class Roles {
-  readonly #nodeId: number;
+  readonly #nodeId: () => number | null;
   readonly #groups = new Map<number, GroupRole>();
   readonly #waiting = new Map<number, Set<() => void>>();
 
-  constructor(nodeId: number) {
+  /** `nodeId`: null until this node has its place in a cluster. */
+  constructor(nodeId: () => number | null) {
     this.#nodeId = nodeId;
   }
 
@@ -25,7 +26,7 @@ export class Roles {
   /** This node believes that it leads the group: elected, and known to itself as the leader. */
   leads(group: number): boolean {
     const { role, leader, stopped } = this.of(group);
-    return stopped === null && role === "leader" && leader === this.#nodeId;
+    return stopped === null && role === "leader" && leader === this.#nodeId();
   }
 
   /** Merges what is new into what is known. */

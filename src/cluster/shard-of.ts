@@ -1,5 +1,5 @@
 import { slotOf, slotTable } from "../catalog/slots.ts";
-import type { CatalogueCollection } from "../catalog/state.ts";
+import type { CatalogueCollection } from "../catalog/types.ts";
 import type { PointId } from "./types.ts";
 
 const tables = new WeakMap<CatalogueCollection, Uint16Array>();

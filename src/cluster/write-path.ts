@@ -6,7 +6,7 @@
  * be carried out in part: the error says so, and repeating it with its Idempotency-Key does the rest, once.
  */
 import { ApiError } from "../api/errors.ts";
-import type { CatalogueCollection } from "../catalog/state.ts";
+import type { CatalogueCollection } from "../catalog/types.ts";
 import type { WriteOutcome } from "../engine/types.ts";
 import { KeyLedger } from "./key-ledger.ts";
 import { asApiError, fateOf, noLeader, rejection, type EntryFate } from "./outcomes.ts";

@@ -8,31 +8,46 @@ import { ConfigError } from "./load.ts";
 /** Layout of the directory: raised when an older program could no longer read what a newer one wrote. */
 const FORMAT = 1;
 /** What a data directory holds; anything else in it means that it is somebody else's directory. */
-const OURS = /^(lock(\..*)?|node\.json(\.tmp)?|raft\.db.*|catalogue\.json(\.tmp)?|shards|lost\+found)$/;
+const OURS =
+  /^(lock(\..*)?|node\.json(\.tmp)?|raft\.db.*|catalogue\.json(\.tmp)?|shards|incoming|lost\+found)$/;
 
-/** Who this node is, written once at its first start. */
+/** Who this node is, written once: when it founds a cluster or is let into one. */
 export interface NodeIdentity {
   readonly nodeId: number;
   readonly clusterId: string;
-  /** Drawn when the directory was made: tells this node from what it was before its data was wiped. */
-  readonly incarnation: string;
+  /** It made the cluster: its log of the catalogue begins with itself as the only voter. */
+  readonly founder: boolean;
 }
 
 /** A node's directory, held exclusively until disposed. */
 export class DataDirectory implements Disposable {
   readonly path: string;
-  readonly identity: NodeIdentity;
+  /** Drawn when the directory was made: tells this node from what it was before its data was wiped. */
+  readonly incarnation: string;
+  #identity: NodeIdentity | null;
   readonly #lock: DirectoryLock;
 
-  private constructor(path: string, identity: NodeIdentity, lock: DirectoryLock) {
+  private constructor(path: string, { incarnation, identity }: Written, lock: DirectoryLock) {
     this.path = path;
-    this.identity = identity;
+    this.incarnation = incarnation;
+    this.#identity = identity;
     this.#lock = lock;
+  }
+
+  /** null until the first start has found a place in a cluster. */
+  get identity(): NodeIdentity | null {
+    return this.#identity;
+  }
+
+  /** Durably, before anything else is done under this name. Throws {@link ConfigError}. */
+  assign(identity: NodeIdentity): void {
+    write(this.path, { incarnation: this.incarnation, identity });
+    this.#identity = identity;
   }
 
   /**
    * Creates or opens and locks it. Throws {@link ConfigError} when it cannot be written, is held by another process,
-   * is not a data directory, or belongs to another node id. `nodeId` null: as written down, else 1.
+   * is not a data directory, or belongs to another node id. `nodeId` null: whatever is written down.
    */
   static open(directory: string, nodeId: number | null): DataDirectory {
     const path = prepare(directory);
@@ -50,6 +65,10 @@ export class DataDirectory implements Disposable {
   }
   get catalogueFile(): string {
     return join(this.path, "catalogue.json");
+  }
+  /** Snapshots on their way in. */
+  get incomingPath(): string {
+    return join(this.path, "incoming");
   }
   get shardsPath(): string {
     return join(this.path, "shards");
@@ -81,56 +100,71 @@ function prepare(directory: string): string {
   }
 }
 
-function identify(path: string, wanted: number | null): NodeIdentity {
-  const file = join(path, "node.json");
+interface Written {
+  readonly incarnation: string;
+  readonly identity: NodeIdentity | null;
+}
+
+function identify(path: string, wanted: number | null): Written {
+  const file = nodeFile(path);
   if (!existsSync(file)) {
     if (existsSync(join(path, "raft.db"))) {
       throw new ConfigError(
         `${file} is missing although raft.db exists: restore it, or start in an empty directory`,
       );
     }
-    const identity = { nodeId: wanted ?? 1, clusterId: randomUUID(), incarnation: randomUUID() };
-    try {
-      replaceFileDurably(file, `${JSON.stringify({ format: FORMAT, ...identity }, null, 2)}\n`);
-    } catch (cause) {
-      throw new ConfigError(`the data directory ${path} cannot be written: ${reasonOf(cause)}`, { cause });
-    }
-    return identity;
+    const fresh = { incarnation: randomUUID(), identity: null };
+    write(path, fresh);
+    return fresh;
   }
-  const identity = readIdentity(file);
-  if (wanted !== null && wanted !== identity.nodeId) {
+  const written = readNode(file);
+  const { identity } = written;
+  if (wanted !== null && identity !== null && wanted !== identity.nodeId) {
     throw new ConfigError(
       `${path} belongs to node ${identity.nodeId}, but --node-id says ${wanted}: node ids are never reused; ` +
         "leave --node-id out or use another directory",
     );
   }
-  return identity;
+  return written;
 }
 
-function readIdentity(file: string): NodeIdentity {
+function nodeFile(path: string): string {
+  return join(path, "node.json");
+}
+
+function write(path: string, { incarnation, identity }: Written): void {
+  try {
+    replaceFileDurably(
+      nodeFile(path),
+      `${JSON.stringify({ format: FORMAT, incarnation, ...identity }, null, 2)}\n`,
+    );
+  } catch (cause) {
+    throw new ConfigError(`the data directory ${path} cannot be written: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function readNode(file: string): Written {
   let read: unknown;
   try {
     read = JSON.parse(readFileSync(file, "utf8"));
   } catch (cause) {
     throw new ConfigError(`${file} is corrupt: ${reasonOf(cause)}`, { cause });
   }
-  const { format, nodeId, clusterId, incarnation } = (read ?? {}) as Record<string, unknown>;
+  const { format, nodeId, clusterId, incarnation, founder } = (read ?? {}) as Record<string, unknown>;
   if (typeof format === "number" && format > FORMAT) {
     throw new ConfigError(
       `${file} has format ${format}, written by a newer Flotilla; this one reads up to ${FORMAT}`,
     );
   }
-  if (
-    format !== FORMAT ||
-    !Number.isSafeInteger(nodeId) ||
-    typeof clusterId !== "string" ||
-    typeof incarnation !== "string"
-  ) {
-    throw new ConfigError(
-      `${file} is corrupt: it must hold format ${FORMAT}, nodeId, clusterId and incarnation`,
-    );
+  if (format === FORMAT && typeof incarnation === "string") {
+    if (nodeId === undefined && clusterId === undefined) return { incarnation, identity: null };
+    if (Number.isSafeInteger(nodeId) && typeof clusterId === "string" && typeof founder === "boolean") {
+      return { incarnation, identity: { nodeId: nodeId as number, clusterId, founder } };
+    }
   }
-  return { nodeId: nodeId as number, clusterId, incarnation };
+  throw new ConfigError(
+    `${file} is corrupt: it must hold format ${FORMAT}, an incarnation and, once known, nodeId, clusterId and founder`,
+  );
 }
 
 function reasonOf(error: unknown): string {

@@ -132,6 +132,46 @@ function checkTogether(config: Config): void {
         "set auth.api_key (--api-key), bind 127.0.0.1, or say --insecure",
     );
   }
+  const { grpc, peer } = addressesOf(config);
+  const open = isLoopback(peer) ? (isLoopback(grpc) ? null : grpc) : peer;
+  if (config.cluster.secret === null && !config.auth.insecure && open !== null) {
+    throw new ConfigError(
+      `${open} is open to other machines and nodes could not tell each other from strangers: ` +
+        "set cluster.secret (--cluster-secret), bind 127.0.0.1, or say --insecure",
+    );
+  }
+  const joins = joinAddresses(config).length;
+  if (config.cluster.bootstrapExpect > 1 && joins + 1 < config.cluster.bootstrapExpect) {
+    throw new ConfigError(
+      `cluster.bootstrap_expect is ${config.cluster.bootstrapExpect}, so cluster.join must name at least ` +
+        `${config.cluster.bootstrapExpect - 1} other nodes, not ${joins}`,
+    );
+  }
+}
+
+/** Where the three ports are, with what is unset derived from `http.addr`. */
+export function addressesOf(config: Config): {
+  readonly http: string;
+  readonly grpc: string;
+  readonly peer: string;
+} {
+  const { addr } = config.http;
+  const colon = addr.lastIndexOf(":");
+  const port = Number(addr.slice(colon + 1));
+  const beside = (step: number): string =>
+    `${addr.slice(0, colon)}:${port === 0 ? 0 : Math.min(65_535, port + step)}`;
+  return { http: addr, grpc: config.grpc.addr ?? beside(1), peer: config.cluster.peerAddr ?? beside(2) };
+}
+
+/** Members to ask, from `cluster.join`; throws {@link ConfigError}. */
+export function joinAddresses(config: Config): readonly string[] {
+  const { join } = config.cluster;
+  if (join === null) return [];
+  return join.split(",").map((part) => {
+    const address = part.trim();
+    if (/^(?:\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(address)) return address;
+    throw new ConfigError(`cluster.join names ${JSON.stringify(part)}, which is not HOST:PORT`);
+  });
 }
 
 /** Host and port of HOST:PORT; brackets around IPv6 are taken off. */

@@ -55,6 +55,19 @@ const OWN = {
 
   "http.addr": { kind: "address", flag: "--http-addr", default: "127.0.0.1:6333", about: "Where REST is served.", reason: "Loopback, so that nothing is open to a network before a key is set; 6333 is what clients try first." },
 
+  "grpc.addr": { kind: "address", flag: "--grpc-addr", default: null, about: "Where gRPC is served and other nodes send requests on; unset: the host of http.addr, its port + 1.", reason: "6334 beside the usual 6333; a port the system chose (0) stays one." },
+
+  "cluster.peer_addr": { kind: "address", flag: "--peer-addr", default: null, about: "Where other nodes replicate to; unset: the host of http.addr, its port + 2.", reason: "6335 beside the usual 6333; a port the system chose (0) stays one." },
+  "cluster.advertise_http": { kind: "address", flag: "--advertise-http", default: null, about: "Where others reach this node's REST; unset: the address it is bound to.", reason: "Behind a translation of addresses the bound one means nothing to others." },
+  "cluster.advertise_grpc": { kind: "address", flag: "--advertise-grpc", default: null, about: "The same for gRPC.", reason: "As above." },
+  "cluster.advertise_peer": { kind: "address", flag: "--advertise-peer", default: null, about: "The same for replication.", reason: "As above." },
+  "cluster.join": { kind: "text", flag: "--join", default: null, about: "Peer addresses of members to join, with commas between; only a first start looks at it.", reason: "Afterwards the node's own log knows the members better." },
+  "cluster.bootstrap_expect": { ...count, flag: "--bootstrap-expect", default: 1, min: 1, max: 64, about: "New nodes, this one and those in cluster.join, that must see each other before one of them founds a cluster.", reason: "Lets the same command start all nodes; with cluster.join and 1 a node never founds one." },
+  "cluster.secret": { kind: "secret", flag: "--cluster-secret", default: null, about: "What nodes prove to each other that they know.", reason: "Without it anybody who reaches the peer port can write; only loopback may do without." },
+  "cluster.replace_after_ms": { ...ms, default: 600_000, min: 0, max: 604_800_000, about: "A node that is away for this long has its replicas placed elsewhere; 0: never.", reason: "Longer than a reboot; copying a shard costs more than waiting for one." },
+  "cluster.control_ms": { ...ms, default: 300, min: 20, max: 60_000, about: "How often the catalogue's leader compares what is with what should be.", reason: "A voter is added within a second, at the price of a few messages." },
+  "cluster.snapshot_bytes_per_s": { ...bytes, default: 256 * MiB, min: 64 * KiB, max: 64 * GiB, about: "Most that one node sends as snapshots per second.", reason: "Leaves the network and the disk to writes." },
+
   "auth.api_key": { kind: "secret", flag: "--api-key", default: null, about: "Key that may do everything.", reason: "No built-in key: one that everybody knows protects nothing." },
   "auth.alt_api_key": { kind: "secret", flag: "--alt-api-key", default: null, about: "A second key with the same rights.", reason: "Lets keys be rotated without a moment in which clients fail." },
   "auth.read_only_api_key": { kind: "secret", flag: "--read-only-api-key", default: null, about: "Key that may only read.", reason: "For dashboards and search front-ends." },
@@ -81,6 +94,7 @@ const OWN = {
   "queue.write_bytes": { ...bytes, default: 256 * MiB, min: 4 * MiB, max: 64 * GiB, about: "Bytes of all writes in flight before more are refused.", reason: "Bounds what clients can make the node hold in memory." },
 
   "catalogue.open_ms": { ...ms, default: 60_000, min: 100, max: 3_600_000, about: "Longest a shard may take to come up before the creation of its collection fails.", reason: "Opening a shard takes milliseconds unless the disk is in trouble." },
+  "shutdown.hand_over_ms": { ...ms, default: 2_000, min: 0, max: 600_000, about: "How long a node that was told to stop tries to hand its leaderships over.", reason: "A handover takes one round of messages; a follower that is far behind is not waited for." },
   "shutdown.drain_ms": { ...ms, default: 10_000, min: 0, max: 3_600_000, about: "How long requests in flight may finish after SIGTERM.", reason: "Less than the 30 s after which supervisors kill." },
 
   "limits.collections": { ...count, default: 1_000, min: 1, max: 100_000, about: "Collections of the cluster.", reason: "Each costs files, memory and ticks." },

@@ -1,3 +1,4 @@
+import type { PeerEvent } from "../../shards/adapters.ts";
 import type { ShardEvent } from "../../shards/index.ts";
 import type { ConsensusSamples } from "./contracts.ts";
 
@@ -42,10 +43,30 @@ export class ConsensusMeter implements Disposable {
       case "compacted":
         now.compactions++;
         return;
+      case "messageRefused":
+        this.#dropped(event.why, 1);
+        return;
+      case "core":
+        if (event.event.kind === "roleChanged" && event.event.role === "candidate") now.elections++;
+        return;
+      case "proposalEnded":
+        now.proposals = { ...now.proposals, [event.outcome]: (now.proposals[event.outcome] ?? 0) + 1 };
+        return;
       default:
         // The rest is told as it happens: log lines and changes of groups.
         return;
     }
+  }
+
+  peer(event: PeerEvent): void {
+    if (event.kind === "messagesDropped") this.#dropped(event.why, event.count);
+    else if (event.kind === "refusedPeer") this.#dropped(`stranger-${event.why}`, 1);
+    else if (event.kind === "badFrame") this.#dropped("badFrame", 1);
+  }
+
+  #dropped(why: string, count: number): void {
+    const now = this.#samples;
+    now.dropped = { ...now.dropped, [why]: (now.dropped[why] ?? 0) + count };
   }
 
   flush(): void {
@@ -73,5 +94,8 @@ function empty(): Mutable<ConsensusSamples> {
     queued: 0,
     lagEntries: 0,
     lagBytes: 0,
+    elections: 0,
+    proposals: {},
+    dropped: {},
   };
 }

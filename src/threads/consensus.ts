@@ -16,7 +16,16 @@ import {
   type ShardEvent,
   type Term,
 } from "../../shards/index.ts";
-import { noPeers, openSqliteLog, systemClock, systemRandom, systemScheduler } from "../../shards/adapters.ts";
+import {
+  callPeer,
+  openPeerTransport,
+  openSqliteLog,
+  systemClock,
+  systemRandom,
+  systemScheduler,
+  type PeerEvent,
+  type PeerTransport,
+} from "../../shards/adapters.ts";
 import { OpenCaptures, RemoteApplyOp } from "./apply-remote.ts";
 import { ConsensusMeter } from "./consensus-meter.ts";
 import type {
@@ -24,9 +33,11 @@ import type {
   ConsensusFrontContract,
   ConsensusReports,
   ConsensusSettings,
+  PeerSettings,
   RestoreContract,
 } from "./contracts.ts";
 import { reportDelay } from "./delay.ts";
+import { handOver } from "./hand-over.ts";
 import { Rpc } from "./rpc.ts";
 
 /** What the front hands to the thread when it starts it. */
@@ -46,6 +57,7 @@ class ConsensusThread {
   readonly #engines: readonly Rpc<RestoreContract, ApplyContract>[];
   readonly #restores = new OpenCaptures();
   readonly #meter: ConsensusMeter;
+  #peers: { readonly transport: PeerTransport; readonly settings: PeerSettings } | null = null;
   #running: { readonly host: Host; readonly log: LogStore; readonly nodeId: NodeId } | null = null;
 
   constructor({ front, engines, callsMax }: ConsensusThreadData) {
@@ -61,12 +73,16 @@ class ConsensusThread {
       {
         port: front,
         handlers: {
+          listen: (settings) => this.#listen(settings),
           start: (settings) => this.#start(settings),
+          setPeers: (peers) =>
+            this.#transport().setPeers(peers.map((peer) => ({ ...peer, node: NodeId(peer.node) }))),
+          callPeer: ({ address, name, body, timeoutMs }) => this.#callPeer(address, name, body, timeoutMs),
           groups: () =>
             this.#open()
               .log.groups()
               .filter((group) => group !== CATALOGUE),
-          openGroup: ({ group, engine }) => this.#openGroup(GroupId(group), engine),
+          openGroup: ({ group, engine, founders }) => this.#openGroup(GroupId(group), engine, founders),
           closeGroup: async ({ group }) => {
             if (this.#group(group) !== undefined) await this.#open().host.closeGroup(GroupId(group));
           },
@@ -82,6 +98,16 @@ class ConsensusThread {
           waitApplied: ({ group, index, timeoutMs }, { signal }) =>
             this.#group(group)?.waitApplied(LogIndex(index), { timeoutMs, signal }) ?? CLOSED,
           status: ({ group }) => this.#group(group)?.status() ?? null,
+          statuses: () => this.#running?.host.groups().map((group) => group.status()) ?? [],
+          changeMembership: ({ group, steps, timeoutMs }, { signal }) =>
+            this.#group(group)?.changeMembership(
+              steps.map(({ kind, node }) => ({ kind, node: NodeId(node) })),
+              { timeoutMs, signal },
+            ) ?? CLOSED,
+          transfer: ({ group, to }) =>
+            this.#group(group)?.transferLeadership(NodeId(to)) ??
+            (this.#group(group) === undefined ? CLOSED.why : null),
+          handOver: ({ timeoutMs }) => handOver(this.#running?.host.groups() ?? [], timeoutMs),
           readRestored: (request) => this.#restores.read(request),
           close: () => this.#close(),
         },
@@ -94,17 +120,37 @@ class ConsensusThread {
     });
   }
 
+  async #listen(settings: PeerSettings): Promise<string> {
+    const { address, secret, stagingPath, snapshotBytesPerSecond } = settings;
+    const transport = await openPeerTransport(
+      { address, secret: secret ?? "", stagingPath, limits: { snapshotBytesPerSecond } },
+      {
+        onCall: (name, body) => this.#front.call("peerCall", { name, body }),
+        onEvent: (event) => this.#peerEvent(event),
+      },
+    );
+    this.#peers = { transport, settings };
+    return transport.address;
+  }
+
+  async #callPeer(address: string, name: string, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+    return await callPeer(address, name, body, { secret: this.#peers?.settings.secret ?? "", timeoutMs });
+  }
+
   async #start(settings: ConsensusSettings): Promise<void> {
     const log = await openSqliteLog({ path: settings.raftFile });
     const nodeId = NodeId(settings.nodeId);
+    const { clusterId: cluster, incarnation, advertise } = settings;
+    const transport = this.#transport();
+    transport.identify({ cluster, node: nodeId, incarnation, advertise });
     const host = openHost(
       {
-        identity: { cluster: settings.clusterId, node: nodeId, incarnation: settings.incarnation },
+        identity: { cluster, node: nodeId, incarnation },
         limits: settings.limits,
       },
       {
         log,
-        transport: noPeers(),
+        transport,
         clock: systemClock,
         random: systemRandom,
         scheduler: systemScheduler,
@@ -114,22 +160,22 @@ class ConsensusThread {
     this.#running = { host, log, nodeId };
   }
 
-  async #openGroup(group: GroupId, engine: number | null): Promise<GroupStatus> {
-    const { host, nodeId } = this.#open();
+  async #openGroup(group: GroupId, engine: number | null, founders: readonly number[]): Promise<GroupStatus> {
+    const { host, log, nodeId } = this.#open();
     const holder = engine === null ? this.#front : this.#engines[engine];
     if (holder === undefined) throw new RangeError(`there is no engine thread ${engine}`);
     const applyOp = new RemoteApplyOp(group, { holder, restores: this.#restores });
-    // A first start: the group's only member is this node. A log that exists brings its own membership.
+    const isNew = !log.groups().includes(group);
     const bootstrap = {
-      voters: [nodeId],
+      voters: founders.map(NodeId),
       votersOutgoing: [],
       learners: [],
       learnersNext: [],
       autoLeave: false,
     };
     const opened = await host.openGroup({ group, applyOp, bootstrap });
-    // Nobody else can: waiting for silence would only make the start slower.
-    opened.campaign();
+    // The founders' first leader: waiting for silence would only make the start slower.
+    if (isNew && founders[0] === nodeId) opened.campaign();
     return opened.status();
   }
 
@@ -138,6 +184,7 @@ class ConsensusThread {
     this.#running = null;
     await host[Symbol.asyncDispose]();
     await log[Symbol.asyncDispose]();
+    await this.#peers?.transport[Symbol.asyncDispose]();
     this.#meter[Symbol.dispose]();
   }
 
@@ -145,8 +192,44 @@ class ConsensusThread {
     if (this.#running === null) throw new Error("the log is not open");
     return this.#running;
   }
+  #transport(): PeerTransport {
+    if (this.#peers === null) throw new Error("the peer port is not open");
+    return this.#peers.transport;
+  }
   #group(group: number): Group | undefined {
     return this.#running?.host.group(GroupId(group));
+  }
+
+  #peerEvent(event: PeerEvent): void {
+    this.#meter.peer(event);
+    switch (event.kind) {
+      case "refusedPeer":
+        this.#tell("warn", "a connection to the peer port was refused", {
+          sender: event.sender,
+          why: event.why,
+        });
+        return;
+      case "badFrame":
+        this.#tell("warn", "a peer sent what cannot be understood", {
+          sender: event.sender,
+          error: event.error.message,
+        });
+        return;
+      case "refusedByPeer":
+        this.#tell("warn", "a peer does not let this node in", { node: event.node, why: event.why });
+        return;
+      case "peerAddress":
+        this.#tell("info", "a peer moved", { node: event.node, address: event.address });
+        return;
+      case "snapshotEnded": {
+        const { direction, group, ok, why } = event;
+        this.#tell(ok ? "info" : "warn", "snapshot transfer ended", { direction, group, ok, why });
+        return;
+      }
+      default:
+        // What is only counted, by the meter above.
+        return;
+    }
   }
 
   #event(event: ShardEvent): void {

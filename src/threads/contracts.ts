@@ -1,5 +1,5 @@
 /** What the threads of a node ask of each other. Everything here is plain data that crosses by structured clone. */
-import type { GroupStatus, HostLimits, ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
+import type { GroupStatus, HostLimits, PeerState, ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
 import type {
   EngineStats,
   PayloadSelector,
@@ -69,6 +69,16 @@ export type RestoreContract = {
   };
 };
 
+/** Where the consensus thread listens for other nodes, before it knows who it is. */
+export interface PeerSettings {
+  readonly address: string;
+  /** `cluster.secret` */
+  readonly secret: string | null;
+  /** Directory for snapshots on their way in. */
+  readonly stagingPath: string;
+  readonly snapshotBytesPerSecond: number;
+}
+
 /** What the consensus thread needs to open the node's log. */
 export interface ConsensusSettings {
   readonly raftFile: string;
@@ -76,18 +86,44 @@ export interface ConsensusSettings {
   readonly clusterId: string;
   /** Drawn when the data directory was made. */
   readonly incarnation: string;
+  /** Where others reach the peer port. */
+  readonly advertise: string;
   readonly limits: Partial<HostLimits>;
+}
+
+/** Another node, as the catalogue has it. */
+export interface Peer {
+  readonly node: number;
+  readonly address: string;
+  readonly incarnation: string | null;
 }
 
 /** Asked of the consensus thread by the front. */
 export type ConsensusContract = {
-  /** First and once: opens the log. Fails with the log's code (LOG_CORRUPT, LOG_LOCKED, ...). */
+  /** First and once: binds the peer port and answers `HOST:PORT`. Fails with the system's code (EADDRINUSE, ...). */
+  readonly listen: { readonly request: PeerSettings; readonly reply: string };
+  /** Then, once: opens the log. Fails with the log's code (LOG_CORRUPT, LOG_LOCKED, ...). */
   readonly start: { readonly request: ConsensusSettings; readonly reply: void };
   /** Groups that have a log here, without group 0. */
   readonly groups: { readonly request: null; readonly reply: readonly number[] };
-  /** `engine`: the engine thread that holds its state machine; null: the front (group 0). */
+  /** Whom to exchange messages with; all others are disconnected. */
+  readonly setPeers: { readonly request: readonly Peer[]; readonly reply: void };
+  /** Asks a node that need not be a member yet, over its peer port. */
+  readonly callPeer: {
+    readonly request: {
+      readonly address: string;
+      readonly name: string;
+      readonly body: Uint8Array;
+      readonly timeoutMs: number;
+    };
+    readonly reply: Uint8Array;
+  };
+  /**
+   * `engine`: the engine thread that holds its state machine; null: the front (group 0). `founders`: its first voters,
+   * empty on a newcomer; looked at only when there is no log of it yet.
+   */
   readonly openGroup: {
-    readonly request: OfGroup & { readonly engine: number | null };
+    readonly request: OfGroup & { readonly engine: number | null; readonly founders: readonly number[] };
     readonly reply: GroupStatus;
   };
   readonly closeGroup: { readonly request: OfGroup; readonly reply: void };
@@ -109,9 +145,27 @@ export type ConsensusContract = {
     readonly reply: ReadOutcome;
   };
   readonly status: { readonly request: OfGroup; readonly reply: GroupStatus | null };
+  /** Of all groups that are open here. */
+  readonly statuses: { readonly request: null; readonly reply: readonly GroupStatus[] };
+  readonly changeMembership: {
+    readonly request: OfGroup & { readonly steps: readonly MembershipRequest[]; readonly timeoutMs: number };
+    readonly reply: ProposalOutcome;
+  };
+  /** Why leadership is not being handed over, or null: it is begun. */
+  readonly transfer: {
+    readonly request: OfGroup & { readonly to: number };
+    readonly reply: string | null;
+  };
+  /** Gives away every leadership that another voter can take; resolves when they are gone or the time is over. */
+  readonly handOver: { readonly request: { readonly timeoutMs: number }; readonly reply: void };
   /** Closes all groups and then the log; nothing may be asked afterwards. */
   readonly close: { readonly request: null; readonly reply: void };
 };
+
+export interface MembershipRequest {
+  readonly kind: "addVoter" | "addLearner" | "remove";
+  readonly node: number;
+}
 
 /** Told to the front by every thread. */
 export type ReportContract = {
@@ -124,6 +178,16 @@ export type ReportContract = {
 export type ConsensusReports = ApplyContract &
   ReportContract & {
     readonly group: { readonly request: GroupChange; readonly reply: void };
+    /** The connection to another node changed. */
+    readonly peer: {
+      readonly request: { readonly node: number; readonly state: PeerState };
+      readonly reply: void;
+    };
+    /** What another node asks over the peer port: one that knows the secret, and may not be a member yet. */
+    readonly peerCall: {
+      readonly request: { readonly name: string; readonly body: Uint8Array };
+      readonly reply: Uint8Array;
+    };
     readonly samples: { readonly request: ConsensusSamples; readonly reply: void };
   };
 
@@ -175,6 +239,12 @@ export interface ConsensusSamples {
   /** Highest lag of any group in the period. */
   readonly lagEntries: number;
   readonly lagBytes: number;
+  /** Elections this node stood in, over all groups. */
+  readonly elections: number;
+  /** Proposals of this node, by how they ended. */
+  readonly proposals: Readonly<Record<string, number>>;
+  /** Messages that never reached a core, or never left, by why. */
+  readonly dropped: Readonly<Record<string, number>>;
 }
 
 /** Asked of the consensus thread by an engine thread, and the front as the holder of group 0. */

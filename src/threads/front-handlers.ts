@@ -16,6 +16,8 @@ export interface FrontParts {
   /** What shards are busy with, by group. */
   readonly busy: Map<number, string>;
   readonly consensus: () => ConsensusRpc;
+  /** Answers what another node asks over the peer port. */
+  readonly peerCall: (name: string, body: Uint8Array) => Promise<Uint8Array>;
   /** The node cannot go on: its log failed, or its catalogue. */
   readonly fatal: (why: string) => void;
 }
@@ -44,6 +46,8 @@ export function consensusHandlers(parts: FrontParts): Handlers<ConsensusReports>
   return {
     ...reportHandlers(parts),
     ...applyHandlers(ofCatalogue, () => parts.consensus()),
+    peer: ({ node, state }) => parts.log.debug({ node, state }, "peer"),
+    peerCall: ({ name, body }) => parts.peerCall(name, body),
     samples: (samples) => metrics.consensus(samples),
     group: (change) => {
       switch (change.kind) {

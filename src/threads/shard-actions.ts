@@ -11,10 +11,15 @@ export function shardActions(
 ): ShardActions {
   const { threads, roles, data } = parts;
   return {
-    async open({ group, collection, shard, vectors }) {
+    async open({ group, collection, shard, vectors, founders }) {
       const engine = threads.engineOf(group);
       await engine.call("open", { group, directory: data.shardPath(group), vectors });
-      await threads.consensus.call("openGroup", { group, engine: threads.engineIndexOf(group) });
+      const { conf, node } = await threads.consensus.call("openGroup", {
+        group,
+        engine: threads.engineIndexOf(group),
+        founders,
+      });
+      if (conf.voters.length !== 1 || conf.voters[0] !== node || conf.votersOutgoing.length > 0) return;
       const late = new Error(
         `shard ${shard} of collection ${collection} had no leader within ${options.openMs} ms (catalogue.open_ms)`,
       );

@@ -3,17 +3,23 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { LogIndex, Term } from "../../shards/index.ts";
 import { Catalogue } from "../../src/catalog/catalogue.ts";
-import { CatalogueFileError } from "../../src/catalog/file.ts";
+import { CatalogueFileError, formatCatalogue } from "../../src/catalog/file.ts";
 import { temporaryDirectory } from "../e2e/support/node-process.ts";
-import { command, create } from "./support.ts";
+import { command, create, withNodes } from "./support.ts";
 
 const entry = (index: number, data: Uint8Array) => ({ term: Term(1), index: LogIndex(index), data });
 const EMPTY = new Uint8Array();
 
+/** A catalogue that its founder was let into. */
+function openFounded(file: string): Catalogue {
+  writeFileSync(file, formatCatalogue(withNodes(1)));
+  return Catalogue.open(file);
+}
+
 test("what was applied is on disk when its result is given", async () => {
   using directory = temporaryDirectory();
   const file = join(directory.path, "catalogue.json");
-  const catalogue = Catalogue.open(file);
+  const catalogue = openFounded(file);
   await catalogue.apply([entry(1, EMPTY), entry(2, command(1, create("a", 2)))]);
   const again = Catalogue.open(file);
   expect(again.collections()).toEqual(catalogue.collections());
@@ -39,7 +45,7 @@ test("a crash before the file is replaced leaves the old state, and the log brin
     entry(1, command(1, create("a"))),
     entry(2, command(2, { kind: "deleteCollection", name: "a" })),
   ];
-  const catalogue = Catalogue.open(file);
+  const catalogue = openFounded(file);
   await catalogue.apply(log.slice(0, 1));
   const crashed = join(directory.path, "crashed.json");
   cpSync(file, crashed);
@@ -56,7 +62,7 @@ test("a crash before the file is replaced leaves the old state, and the log brin
 test("a write that fails is thrown, not swallowed", async () => {
   using directory = temporaryDirectory();
   const file = join(directory.path, "catalogue.json");
-  const catalogue = Catalogue.open(file);
+  const catalogue = openFounded(file);
   mkdirSync(`${file}.tmp`);
   await expect(catalogue.apply([entry(1, command(1, create("a")))])).rejects.toMatchObject({
     code: "EISDIR",
@@ -66,7 +72,7 @@ test("a write that fails is thrown, not swallowed", async () => {
 
 test("listeners hear of changes, not of rejections", async () => {
   using directory = temporaryDirectory();
-  const catalogue = Catalogue.open(join(directory.path, "catalogue.json"));
+  const catalogue = openFounded(join(directory.path, "catalogue.json"));
   let heard = 0;
   const stop = catalogue.onChange(() => heard++);
   await catalogue.apply([entry(1, command(1, create("a")))]);
@@ -84,12 +90,12 @@ describe("a file that cannot be trusted is refused", () => {
     ["a name changed", (text) => text.replace('"name":"a"', '"name":"b"')],
     ["a number changed", (text) => text.replace('"applied":1', '"applied":2')],
     ["another document", () => '{"hello":1}'],
-    ["a newer format", (text) => text.replace('"format":1', '"format":2')],
+    ["a newer format", (text) => text.replace('"format":2', '"format":3')],
   ];
   test.each(damage)("%s", async (_, change) => {
     using directory = temporaryDirectory();
     const file = join(directory.path, "catalogue.json");
-    await Catalogue.open(file).apply([entry(1, command(1, create("a")))]);
+    await openFounded(file).apply([entry(1, command(1, create("a")))]);
     writeFileSync(file, change(readFileSync(file, "utf8")));
     expect(() => Catalogue.open(file)).toThrow(CatalogueFileError);
   });
@@ -97,7 +103,7 @@ describe("a file that cannot be trusted is refused", () => {
 
 test("a captured catalogue restores elsewhere to the same state", async () => {
   using directory = temporaryDirectory();
-  const source = Catalogue.open(join(directory.path, "source.json"));
+  const source = openFounded(join(directory.path, "source.json"));
   await source.apply([entry(1, command(1, create("a", 3)))]);
   await using snapshot = await source.capture();
   const target = Catalogue.open(join(directory.path, "target.json"));

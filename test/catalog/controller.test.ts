@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Controller, type ShardActions, type ShardPlace } from "../../src/catalog/controller.ts";
-import { CatalogueState } from "../../src/catalog/state.ts";
-import { command, create } from "./support.ts";
+import type { CatalogueState } from "../../src/catalog/state.ts";
+import { command, create, founded } from "./support.ts";
 
 /** A node that writes down what it is told to do; steps named in `hold` wait until they are released. */
 class Node implements ShardActions {
@@ -48,7 +48,7 @@ function controllerOf(node: Node, nodeId = 1) {
 }
 
 function catalogueOf(...names: string[]): CatalogueState {
-  const state = new CatalogueState();
+  const state = founded();
   names.forEach((name, at) => state.apply(at + 1, command(at, create(name))));
   return state;
 }
@@ -107,15 +107,27 @@ test("deleting while it opens waits for the opening", async () => {
 });
 
 describe("a shard that does not open", () => {
-  test("is a problem with its reason, and others go on", async () => {
+  test("fails the start with its reason, and others go on", async () => {
     const node = new Node();
     node.failing.add(1024);
     const { controller, events } = controllerOf(node);
-    await controller.start(() => catalogueOf("a", "b").collections());
+    await expect(controller.start(() => catalogueOf("a", "b").collections())).rejects.toThrow(
+      "shard 0 of collection a failed to open: disk trouble",
+    );
     expect(controller.problems()).toEqual(["shard 0 of collection a failed to open: disk trouble"]);
     expect(controller.isOpen(2048)).toBe(true);
     expect(events).toContain("open 1024: disk trouble");
     await expect(controller.opened([1024])).rejects.toThrow("disk trouble");
+  });
+
+  test("and was created while the node was starting fails its creator, not the start", async () => {
+    const node = new Node();
+    node.failing.add(2048);
+    const { controller } = controllerOf(node);
+    let asked = 0;
+    await controller.start(() => catalogueOf(...(asked++ === 0 ? ["a"] : ["a", "b"])).collections());
+    expect(controller.isOpen(1024)).toBe(true);
+    await expect(controller.opened([2048])).rejects.toThrow("disk trouble");
   });
 });
 

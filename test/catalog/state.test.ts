@@ -2,13 +2,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodeEntry, type CatalogueCommand } from "../../src/catalog/commands.ts";
 import { CatalogueState } from "../../src/catalog/state.ts";
-import { command, create } from "./support.ts";
+import { command, create, founded, withNodes } from "./support.ts";
 
 const remove = (name: string): CatalogueCommand => ({ kind: "deleteCollection", name });
 
 describe("creating", () => {
   test("mints ids and groups from the entry's index", () => {
-    const state = new CatalogueState();
+    const state = founded();
     expect(state.apply(7, command(1, create("a", 2)))).toMatchObject({
       kind: "created",
       collection: {
@@ -19,15 +19,15 @@ describe("creating", () => {
           { shard: 1, group: 7169 },
         ],
         placement: [
-          { shard: 0, nodes: [1] },
-          { shard: 1, nodes: [1] },
+          { shard: 0, group: 7168, founders: [1], replicas: [{ node: 1, founding: true }], wanted: null },
+          { shard: 1, group: 7169, founders: [1], replicas: [{ node: 1, founding: true }], wanted: null },
         ],
       },
     });
   });
 
   test("of two that claim one name, the first in the log wins", () => {
-    const state = new CatalogueState();
+    const state = founded();
     state.apply(1, command(1, create("a")));
     expect(state.apply(2, command(2, create("a", 3)))).toMatchObject({
       kind: "rejected",
@@ -38,7 +38,7 @@ describe("creating", () => {
   });
 
   test("again after a delete gives new ids: nothing of the old one can come back", () => {
-    const state = new CatalogueState();
+    const state = founded();
     state.apply(1, command(1, create("a")));
     state.apply(2, command(2, remove("a")));
     state.apply(3, command(3, create("a")));
@@ -46,34 +46,41 @@ describe("creating", () => {
   });
 
   test("stops at the limit the proposer sent along", () => {
-    const state = new CatalogueState();
+    const state = founded();
     state.apply(1, command(1, create("a")));
     const { collection } = create("b");
-    const limited: CatalogueCommand = { kind: "createCollection", collection, nodes: [1], collectionsMax: 1 };
+    const limited: CatalogueCommand = {
+      kind: "createCollection",
+      collection,
+      placement: [[1]],
+      collectionsMax: 1,
+    };
     expect(state.apply(2, command(2, limited))).toMatchObject({ kind: "rejected", code: "LIMIT_EXCEEDED" });
     expect(state.collections().map(({ name }) => name)).toEqual(["a"]);
   });
 });
 
 test("an update changes what it names and the version, nothing else", () => {
-  const state = new CatalogueState();
+  const state = founded();
   state.apply(1, command(1, create("a")));
   const before = state.collection("a");
   const sneaky = { metadata: { x: 1 }, id: 99, name: "z" };
-  state.apply(2, command(2, { kind: "updateCollection", name: "a", patch: sneaky }));
+  state.apply(2, command(2, { kind: "updateCollection", name: "a", metadataBytesMax: 1_000, patch: sneaky }));
   expect(state.collection("a")).toEqual({ ...before, metadata: { x: 1 }, version: 2 });
 });
 
 test("what is not there can neither be changed nor deleted", () => {
-  const state = new CatalogueState();
+  const state = founded();
   expect(state.apply(1, command(1, remove("a")))).toMatchObject({ code: "COLLECTION_NOT_FOUND" });
-  expect(state.apply(2, command(2, { kind: "updateCollection", name: "a", patch: {} }))).toMatchObject({
+  expect(
+    state.apply(2, command(2, { kind: "updateCollection", name: "a", metadataBytesMax: 1_000, patch: {} })),
+  ).toMatchObject({
     code: "COLLECTION_NOT_FOUND",
   });
 });
 
 test("a repeated proposal is answered with the first outcome and applied once", () => {
-  const state = new CatalogueState();
+  const state = founded();
   const first = state.apply(1, command(5, create("a")));
   expect(state.apply(2, command(5, create("a")))).toEqual(first);
   expect(state.applied).toBe(2);
@@ -81,7 +88,7 @@ test("a repeated proposal is answered with the first outcome and applied once", 
 });
 
 test("entries handed in again after a restart change nothing", () => {
-  const state = new CatalogueState();
+  const state = founded();
   state.apply(1, command(1, create("a")));
   expect(state.apply(1, command(2, remove("a")))).toEqual({ kind: "nothing" });
   expect(state.collection("a")).not.toBeNull();
@@ -111,9 +118,9 @@ describe("an entry that makes no sense", () => {
       }),
     ],
   ])("is rejected and changes nothing but the applied index: %s", (_, data) => {
-    const state = new CatalogueState();
+    const state = founded();
     expect(state.apply(1, data)).toMatchObject({ kind: "rejected", code: "BAD_ENTRY" });
-    expect(state.snapshot()).toEqual({ applied: 1, collections: [], recent: [] });
+    expect(state.snapshot()).toEqual({ ...withNodes(1), applied: 1 });
   });
 
   test("no bytes whatever make it throw", () => {
@@ -124,7 +131,7 @@ describe("an entry that makes no sense", () => {
           fc.json().map((json) => new TextEncoder().encode(json)),
         ),
         (data) => {
-          const outcome = new CatalogueState().apply(1, data);
+          const outcome = founded().apply(1, data);
           expect(outcome.kind).toBe(data.length === 0 ? "nothing" : "rejected");
         },
       ),
@@ -141,6 +148,7 @@ test("two replicas that apply the same entries, one of them restarted in between
     fc.tuple(names, fc.jsonValue()).map(([name, value]): CatalogueCommand => ({
       kind: "updateCollection",
       name,
+      metadataBytesMax: 1_000,
       patch: { metadata: { value: JSON.parse(JSON.stringify(value)) } },
     })),
   );
@@ -150,9 +158,9 @@ test("two replicas that apply the same entries, one of them restarted in between
       fc.nat(),
       (history, cut) => {
         const log = history.map(([what, sequence]) => encodeEntry({ origin: "o", sequence, command: what }));
-        const steady = new CatalogueState();
+        const steady = founded();
         const outcomes = log.map((data, at) => steady.apply(at + 1, data));
-        let other = new CatalogueState();
+        let other = founded();
         const again = log.map((data, at) => {
           if (at === cut % (log.length + 1)) {
             other = new CatalogueState(JSON.parse(JSON.stringify(other.snapshot())));
@@ -165,4 +173,147 @@ test("two replicas that apply the same entries, one of them restarted in between
     ),
     { seed: 3, numRuns: 200 },
   );
+});
+
+describe("nodes", () => {
+  const register = (incarnation: string, nodeId: number | null, peer = "p:1"): CatalogueCommand => ({
+    kind: "registerNode",
+    incarnation,
+    nodeId,
+    http: "h:1",
+    grpc: "g:1",
+    peer,
+    version: "test",
+  });
+
+  test("get the next id that nobody ever had, or the one they ask for", () => {
+    const state = new CatalogueState();
+    expect(state.apply(1, command(1, register("a", 7)))).toMatchObject({ kind: "node", node: { nodeId: 7 } });
+    expect(state.apply(2, command(2, register("b", null)))).toMatchObject({ node: { nodeId: 8, joined: 2 } });
+    expect(state.apply(3, command(3, register("c", 8)))).toMatchObject({ code: "NODE_ID_EXISTS" });
+  });
+
+  test("that ask again with the same incarnation keep their id and say where they are now", () => {
+    const state = new CatalogueState();
+    state.apply(1, command(1, register("a", null)));
+    expect(state.apply(2, command(2, register("a", null, "elsewhere:9")))).toMatchObject({
+      node: { nodeId: 1, peer: "elsewhere:9", joined: 1 },
+    });
+    expect(state.nodes()).toHaveLength(1);
+  });
+
+  test("that were removed never come back under their id", () => {
+    const state = new CatalogueState(withNodes(1, 2));
+    state.apply(1, command(1, { kind: "removeNode", nodeId: 2 }));
+    expect(state.apply(2, command(2, register("z", 2)))).toMatchObject({ code: "NODE_ID_EXISTS" });
+    expect(state.apply(3, command(3, register("z", null)))).toMatchObject({ node: { nodeId: 3 } });
+  });
+
+  test("that hold a replica are not removed, and the last active one does not leave", () => {
+    const state = founded();
+    state.apply(1, command(1, create("a")));
+    expect(state.apply(2, command(2, { kind: "removeNode", nodeId: 1 }))).toMatchObject({
+      code: "NODE_IN_USE",
+    });
+    expect(state.apply(3, command(3, { kind: "leaveNode", nodeId: 1 }))).toMatchObject({ code: "LAST_NODE" });
+  });
+});
+
+describe("placement", () => {
+  const change = (kind: "placeReplica" | "dropReplica", node: number, wanted?: number): CatalogueCommand => ({
+    kind,
+    group: 1024,
+    node,
+    ...(wanted === undefined ? {} : { wanted }),
+  });
+
+  test("grows and shrinks by one replica, remembers its founders, and never loses the last", () => {
+    const state = new CatalogueState(withNodes(1, 2));
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, change("placeReplica", 2, 2)));
+    expect(state.collection("a")?.placement).toEqual([
+      {
+        shard: 0,
+        group: 1024,
+        founders: [1],
+        replicas: [
+          { node: 1, founding: true },
+          { node: 2, founding: false },
+        ],
+        wanted: 2,
+      },
+    ]);
+    expect(state.apply(3, command(3, change("placeReplica", 2)))).toMatchObject({ code: "REPLICA_EXISTS" });
+    state.apply(4, command(4, change("dropReplica", 1)));
+    expect(state.collection("a")?.placement[0]).toMatchObject({
+      founders: [1],
+      replicas: [{ node: 2, founding: false }],
+    });
+    expect(state.apply(5, command(5, change("dropReplica", 2)))).toMatchObject({ code: "LAST_REPLICA" });
+    expect(state.apply(6, command(6, change("dropReplica", 1)))).toMatchObject({ code: "REPLICA_NOT_FOUND" });
+    // Back again, it is a newcomer: what it once was founded with is long gone.
+    state.apply(7, command(7, change("placeReplica", 1)));
+    expect(state.collection("a")?.placement[0]?.replicas.at(-1)).toEqual({ node: 1, founding: false });
+  });
+
+  test("a new replication factor overrules what was changed by hand", () => {
+    const state = new CatalogueState(withNodes(1, 2));
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, change("placeReplica", 2, 2)));
+    const patch = { replicationFactor: 1 };
+    state.apply(3, command(3, { kind: "updateCollection", name: "a", metadataBytesMax: 10, patch }));
+    expect(state.collection("a")?.placement[0]?.wanted).toBeNull();
+  });
+});
+
+describe("metadata", () => {
+  test("is merged where it is applied: of two patches at once neither is lost", () => {
+    const state = founded();
+    state.apply(1, command(1, create("a")));
+    const patch = (at: number, metadata: Record<string, number | null>) =>
+      state.apply(
+        at,
+        command(at, { kind: "updateCollection", name: "a", metadataBytesMax: 40, patch: { metadata } }),
+      );
+    patch(2, { x: 1, y: 1 });
+    patch(3, { y: null, z: 3 });
+    expect(state.collection("a")?.metadata).toEqual({ x: 1, z: 3 });
+    expect(patch(4, { [`k${"y".repeat(40)}`]: 1 })).toMatchObject({ code: "LIMIT_EXCEEDED" });
+  });
+});
+
+describe("aliases", () => {
+  const change = (
+    ...actions: (CatalogueCommand & { kind: "changeAliases" })["actions"]
+  ): CatalogueCommand => ({
+    kind: "changeAliases",
+    actions,
+  });
+
+  test("change together or not at all", () => {
+    const state = founded();
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, create("b")));
+    state.apply(3, command(3, change({ kind: "create", alias: "x", collection: "a" })));
+    const swap = change(
+      { kind: "create", alias: "x", collection: "b" },
+      { kind: "rename", from: "nobody", to: "y" },
+    );
+    expect(state.apply(4, command(4, swap))).toMatchObject({ code: "ALIAS_NOT_FOUND" });
+    expect(state.resolve("x")?.name).toBe("a");
+  });
+
+  test("never share a name with a collection, and go with theirs", () => {
+    const state = founded();
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, change({ kind: "create", alias: "x", collection: "a" })));
+    expect(state.apply(3, command(3, create("x")))).toMatchObject({ code: "NAME_TAKEN" });
+    expect(state.apply(4, command(4, change({ kind: "create", alias: "a", collection: "a" })))).toMatchObject(
+      {
+        code: "NAME_TAKEN",
+      },
+    );
+    state.apply(5, command(5, remove("a")));
+    expect(state.aliases()).toEqual([]);
+  });
 });

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { LogIndex, NodeId, Term, type ProposalOutcome } from "../../shards/index.ts";
 import { ApiError } from "../../src/api/errors.ts";
-import { CatalogueState, type CatalogueCollection } from "../../src/catalog/state.ts";
+import type { CatalogueCollection } from "../../src/catalog/types.ts";
 import { KeyLedger } from "../../src/cluster/key-ledger.ts";
 import type { Consensus } from "../../src/cluster/ports.ts";
 import { Roles } from "../../src/cluster/roles.ts";
 import { WritePath } from "../../src/cluster/write-path.ts";
 import type { WriteOp, WriteOptions } from "../../src/cluster/types.ts";
-import { command, create } from "../catalog/support.ts";
+import { command, create, founded } from "../catalog/support.ts";
 
 const collectionOf = (shards: number): CatalogueCollection => {
-  const state = new CatalogueState();
+  const state = founded();
   state.apply(1, command(1, create("c", shards)));
   const made = state.collection("c");
   if (made === null) throw new Error("not made");
@@ -33,7 +33,7 @@ function setUp(
   { shards = 1, entryBytes = 1 << 20, bytesMax = 1 << 30 } = {},
 ) {
   const proposed: { readonly group: number; readonly text: string }[] = [];
-  const roles = new Roles(1);
+  const roles = new Roles(() => 1);
   const collection = collectionOf(shards);
   for (const { group } of collection.shards) roles.changed(group, { role: "leader", leader: 1, term: 1 });
   const consensus: Consensus = {

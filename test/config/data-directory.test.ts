@@ -82,16 +82,20 @@ describe("the directory", () => {
     using directory = temporaryDirectory();
     const path = join(directory.path, "new", "data");
     const first = DataDirectory.open(path, 7);
+    expect(first.identity).toBeNull();
+    first.assign({ nodeId: 7, clusterId: "c", founder: true });
     first[Symbol.dispose]();
     using second = DataDirectory.open(path, null);
-    expect(second.identity).toEqual(first.identity);
-    expect(second.identity.nodeId).toBe(7);
-    expect(second.identity.clusterId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(second.identity).toEqual({ nodeId: 7, clusterId: "c", founder: true });
+    expect(second.incarnation).toBe(first.incarnation);
+    expect(second.incarnation).toMatch(/^[0-9a-f-]{36}$/);
   });
 
   test("of another node is refused, and left unlocked", () => {
     using directory = temporaryDirectory();
-    DataDirectory.open(directory.path, 1)[Symbol.dispose]();
+    const first = DataDirectory.open(directory.path, 1);
+    first.assign({ nodeId: 1, clusterId: "c", founder: true });
+    first[Symbol.dispose]();
     expect(() => DataDirectory.open(directory.path, 2)).toThrow(/belongs to node 1, but --node-id says 2/);
     expect(existsSync(join(directory.path, "lock"))).toBe(false);
   });
@@ -105,7 +109,8 @@ describe("the directory", () => {
 
   test.each([
     ["{", /node\.json is corrupt/],
-    ['{"format":1}', /must hold format 1, nodeId, clusterId and incarnation/],
+    ['{"format":1}', /must hold format 1, an incarnation/],
+    ['{"format":1,"incarnation":"x","nodeId":1}', /and, once known, nodeId, clusterId and founder/],
     ['{"format":99,"nodeId":1,"clusterId":"x"}', /written by a newer Flotilla/],
   ])("with node.json %s is refused", (text, message) => {
     using directory = temporaryDirectory();

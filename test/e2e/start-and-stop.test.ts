@@ -28,7 +28,9 @@ function complaint({ code, stderr, stdout }: Ended): string {
 describe("a start", () => {
   test("ends in one ready line; SIGTERM ends the node with 0 and frees the directory", async () => {
     await using node = await NodeProcess.start();
-    expect(node.readyLine).toMatch(/^ready http=127\.0\.0\.1:\d+ grpc=- peer=- node=1$/);
+    expect(node.readyLine).toMatch(
+      /^ready http=127\.0\.0\.1:\d+ grpc=127\.0\.0\.1:\d+ peer=127\.0\.0\.1:\d+ node=1$/,
+    );
     const { code, stdout } = await node.stop();
     expect(code).toBe(0);
     expect(stdout.trim().split("\n")).toHaveLength(1);

@@ -1,0 +1,252 @@
+/**
+ * The controller's hands. On the node that leads group 0 it looks, a few times a second, at what is (asked of every
+ * node) and what should be (the catalogue), lets the planner decide, and carries the decisions out. It keeps nothing
+ * that matters: another leader, or this one after a crash, looks anew and goes on.
+ */
+import type { CatalogueCommand } from "../catalog/commands.ts";
+import type { ClusterView, Decision, GroupView } from "../catalog/plan-types.ts";
+import { plan } from "../catalog/planner.ts";
+import type { Catalogue } from "../catalog/catalogue.ts";
+import { NodeId } from "../../shards/index.ts";
+import type { GroupReport, NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
+
+/** What one node says it holds. */
+type NodeGroups = ReplyOf<"groups">;
+
+/** A node that does not say within this time what it holds counts as away in this round. */
+const ANSWER_MS = 1_000;
+/** How long a membership change may take before the next round looks again. */
+const CHANGE_MS = 5_000;
+
+export interface PlacementLoopOptions {
+  readonly nodeId: number;
+  readonly everyMs: number;
+  /** `cluster.replace_after_ms` */
+  readonly replaceAfterMs: number;
+}
+
+export interface PlacementLoopParts {
+  readonly catalogue: Catalogue;
+  /** This node leads the catalogue, and has applied all that was committed before it did. */
+  readonly leads: () => boolean;
+  /** Of any node, this one included. */
+  readonly ask: <M extends NodeMethod>(
+    node: number,
+    method: M,
+    request: RequestOf<M>,
+    timeoutMs: number,
+  ) => Promise<ReplyOf<M>>;
+  /** Through the catalogue's log; throws when it was refused. */
+  readonly command: (command: CatalogueCommand) => Promise<unknown>;
+  readonly decided: (decision: Decision) => void;
+  readonly failed: (decision: Decision | null, error: Error) => void;
+  readonly nowMs: () => number;
+}
+
+export class PlacementLoop implements Disposable {
+  readonly #options: PlacementLoopOptions;
+  readonly #parts: PlacementLoopParts;
+  readonly #timer: NodeJS.Timeout;
+  /** When a node last answered, by this process's clock. */
+  readonly #seen = new Map<number, number>();
+  /** The last answer of each node. */
+  readonly #groups = new Map<number, NodeGroups>();
+  #round: Promise<void> | null = null;
+  #again = false;
+  #ended = false;
+  #led = false;
+
+  constructor(options: PlacementLoopOptions, parts: PlacementLoopParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#timer = setInterval(() => this.nudge(), options.everyMs);
+    this.#timer.unref();
+  }
+
+  /** Something changed: looks now instead of at the next interval. */
+  nudge(): void {
+    if (this.#ended) return;
+    if (this.#round !== null) {
+      this.#again = true;
+      return;
+    }
+    this.#round = this.#look().then(
+      () => this.#next(),
+      (error: unknown) => {
+        this.#parts.failed(null, asError(error));
+        this.#next();
+      },
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    clearInterval(this.#timer);
+  }
+
+  #next(): void {
+    this.#round = null;
+    if (!this.#again) return;
+    this.#again = false;
+    this.nudge();
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#parts.leads()) {
+      this.#led = false;
+      return;
+    }
+    const nowMs = this.#parts.nowMs();
+    const nodes = this.#parts.catalogue.nodes();
+    // A new leader of the catalogue has seen nobody yet: everybody's absence begins now.
+    if (!this.#led) {
+      this.#seen.clear();
+      this.#groups.clear();
+      for (const { nodeId } of nodes) this.#seen.set(nodeId, nowMs);
+      this.#led = true;
+    }
+    await Promise.all(nodes.map(({ nodeId }) => this.#ask(nodeId)));
+    if (this.#ended || !this.#parts.leads()) return;
+    const decisions = plan(this.#view());
+    await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
+    if (decisions.length > 0) this.#again = true;
+  }
+
+  async #ask(node: number): Promise<void> {
+    try {
+      this.#groups.set(node, await this.#parts.ask(node, "groups", {}, ANSWER_MS));
+      this.#seen.set(node, this.#parts.nowMs());
+    } catch (error) {
+      // Away, or too busy to say: the view tells for how long.
+      this.#groups.delete(node);
+      if (!this.#seen.has(node)) this.#seen.set(node, this.#parts.nowMs());
+      if (!(error instanceof Error)) throw error;
+    }
+  }
+
+  #view(): ClusterView {
+    const nowMs = this.#parts.nowMs();
+    const { catalogue } = this.#parts;
+    const nodes = catalogue.nodes();
+    const alive = new Map(
+      nodes.map(({ nodeId }) => {
+        const answered = this.#groups.has(nodeId);
+        const deadForMs = answered ? 0 : nowMs - (this.#seen.get(nodeId) ?? nowMs);
+        return [nodeId, { alive: answered, deadForMs }];
+      }),
+    );
+    return {
+      nodes,
+      alive,
+      collections: catalogue.collections(),
+      groups: groupViews(this.#groups),
+      replaceAfterMs: this.#options.replaceAfterMs,
+    };
+  }
+
+  async #carryOut(decision: Decision): Promise<void> {
+    this.#parts.decided(decision);
+    try {
+      await this.#act(decision);
+    } catch (error) {
+      this.#parts.failed(decision, asError(error));
+    }
+  }
+
+  async #act(decision: Decision): Promise<void> {
+    const { command, ask } = this.#parts;
+    switch (decision.kind) {
+      case "place":
+        await command({ kind: "placeReplica", group: decision.group, node: decision.node });
+        return;
+      case "drop":
+        await command({ kind: "dropReplica", group: decision.group, node: decision.node });
+        return;
+      case "removeNode":
+        await command({ kind: "removeNode", nodeId: decision.node });
+        return;
+      case "transfer": {
+        const { leader, group, to } = decision;
+        const outcome = await ask(
+          leader,
+          "transfer",
+          { group, to, timeoutMs: CHANGE_MS },
+          CHANGE_MS + ANSWER_MS,
+        );
+        if (outcome.kind === "refused") throw new Error(outcome.why);
+        return;
+      }
+      case "member": {
+        const { leader, group, steps } = decision;
+        const outcome = await ask(
+          leader,
+          "changeMembership",
+          {
+            group,
+            steps: steps.map(({ kind, node }) => ({ kind, node: NodeId(node) })),
+            timeoutMs: CHANGE_MS,
+          },
+          CHANGE_MS + ANSWER_MS,
+        );
+        if (outcome.kind !== "applied") throw new Error(`the change ended as ${JSON.stringify(outcome)}`);
+        return;
+      }
+    }
+  }
+}
+
+/** Each group as its leader of the highest term tells it, who holds it open, and who holds something else. */
+export function groupViews(answers: ReadonlyMap<number, NodeGroups>): ReadonlyMap<number, GroupView> {
+  const reports = new Map<number, { readonly node: number; readonly report: GroupReport }[]>();
+  for (const [node, { groups }] of answers) {
+    for (const report of groups)
+      reports.set(report.group, [...(reports.get(report.group) ?? []), { node, report }]);
+  }
+  return new Map([...reports].map(([group, told]) => [group, viewOf(group, told)]));
+}
+
+function viewOf(
+  group: number,
+  told: readonly { readonly node: number; readonly report: GroupReport }[],
+): GroupView {
+  const running = told.filter(({ report }) => report.status?.state === "running" && report.error === null);
+  const open = running.map(({ node }) => node);
+  const [lead] = running
+    .filter(({ report }) => report.status?.role === "leader")
+    .sort((a, b) => (b.report.status?.term ?? 0) - (a.report.status?.term ?? 0));
+  const status = lead?.report.status ?? null;
+  if (lead === undefined || status === null)
+    return { group, leader: null, term: 0, commit: 0, conf: null, peers: [], open, diverged: [] };
+  const { conf } = status;
+  return {
+    group,
+    leader: lead.node,
+    term: status.term,
+    commit: status.commit,
+    conf: { voters: conf.voters, learners: conf.learners, joint: conf.votersOutgoing.length > 0 },
+    peers: status.peers.map(({ node, match, state, recentlyActive }) => ({
+      node,
+      match,
+      state,
+      active: recentlyActive,
+    })),
+    open,
+    diverged: running.filter(({ report }) => differs(lead.report, report)).map(({ node }) => node),
+  };
+}
+
+/** At an index that both passed, their content was not the same. */
+function differs(leader: GroupReport, other: GroupReport): boolean {
+  const marks = marksOf(leader);
+  return [...marksOf(other)].some(([index, hash]) => (marks.get(index) ?? hash) !== hash);
+}
+
+function marksOf({ engine }: GroupReport): ReadonlyMap<number, string> {
+  if (engine === null) return new Map();
+  const marks = engine.hashMarks.map(({ index, stateHash }): [number, string] => [index, stateHash]);
+  return new Map([...marks, [engine.appliedIndex, engine.stateHash]]);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

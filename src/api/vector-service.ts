@@ -4,7 +4,7 @@
  * or the catalogue's calls, and so through a log.
  */
 import type { Cluster } from "../cluster/types.ts";
-import type { ClusterPermit, CollectionPermit } from "../auth/permit.ts";
+import { sees, type ClusterPermit, type CollectionPermit } from "../auth/permit.ts";
 import { ApiError } from "./errors.ts";
 import { between, within, type Limits } from "./limits.ts";
 import { checkCollectionName } from "./names.ts";
@@ -35,7 +35,7 @@ export interface PointShape {
   readonly withVector: boolean;
 }
 
-type AnyCollectionPermit = CollectionPermit<"read" | "write" | "manage">;
+type AnyCollectionPermit = CollectionPermit<"read" | "write" | "configure" | "manage">;
 
 /** Failures are thrown as {@link ApiError}. */
 export class VectorService {
@@ -49,9 +49,9 @@ export class VectorService {
 
   // ------------------------------------------------------------------------------------------------ collections
 
-  /** In order of name. */
-  collections(_permit: ClusterPermit<"read">): readonly CollectionInfo[] {
-    return this.#cluster.collections();
+  /** Those the principal may read, in order of name. */
+  collections(permit: ClusterPermit<"list">): readonly CollectionInfo[] {
+    return this.#cluster.collections().filter(({ name }) => sees(permit, name));
   }
 
   exists(permit: CollectionPermit<"read">): boolean {
@@ -93,6 +93,15 @@ export class VectorService {
   }
 
   /** Metadata is merged key by key; a key with the value null is removed. */
+  async configure(
+    permit: CollectionPermit<"configure">,
+    patch: Pick<CollectionPatch, "metadata">,
+    options: CallOptions,
+  ): Promise<CollectionInfo> {
+    return this.#update(this.collection(permit), patch, options);
+  }
+
+  /** As {@link configure}, and how many replicas there are. */
   async update(
     permit: CollectionPermit<"manage">,
     patch: CollectionPatch,
@@ -100,12 +109,7 @@ export class VectorService {
   ): Promise<CollectionInfo> {
     const collection = this.collection(permit);
     if (patch.replicationFactor !== undefined) this.#checkReplication(patch.replicationFactor);
-    if (patch.metadata === undefined) return this.#cluster.updateCollection(collection.name, patch, options);
-    checkPayload(patch.metadata, this.limits, "metadataBytes", () => "`metadata`");
-    const merged = Object.entries({ ...collection.metadata, ...patch.metadata });
-    const metadata = Object.fromEntries(merged.filter(([, value]) => value !== null));
-    checkPayload(metadata, this.limits, "metadataBytes", () => "`metadata` as merged");
-    return this.#cluster.updateCollection(collection.name, { ...patch, metadata }, options);
+    return this.#update(collection, patch, options);
   }
 
   /** false when there was none. */
@@ -217,6 +221,15 @@ export class VectorService {
   async caughtUp(_permit: ClusterPermit<"probe">, options: CallOptions): Promise<void> {
     const linearizable = { signal: options.signal, consistency: { level: "linearizable" } } as const;
     for (const { name } of this.#cluster.collections()) await this.#cluster.count(name, linearizable);
+  }
+
+  async #update(collection: CollectionInfo, patch: CollectionPatch, options: CallOptions) {
+    if (patch.metadata === undefined) return this.#cluster.updateCollection(collection.name, patch, options);
+    checkPayload(patch.metadata, this.limits, "metadataBytes", () => "`metadata`");
+    const merged = Object.entries({ ...collection.metadata, ...patch.metadata });
+    const metadata = Object.fromEntries(merged.filter(([, value]) => value !== null));
+    checkPayload(metadata, this.limits, "metadataBytes", () => "`metadata` as merged");
+    return this.#cluster.updateCollection(collection.name, { ...patch, metadata }, options);
   }
 
   #checkReplication(factor: number): void {

@@ -1,6 +1,8 @@
 /** From the credential of a request to who is asking. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Principal } from "./permit.ts";
+import { NO_RIGHTS } from "./rights.ts";
+import { looksLikeToken, type Tokens } from "./tokens.ts";
 
 /** Keys of the configuration; null or absent: not set. */
 export interface Keys {
@@ -18,26 +20,36 @@ export interface Credentials {
   readonly authorization: string | undefined;
 }
 
-const ANYBODY: Principal = { name: "anybody", role: "manager" };
-const ANONYMOUS: Principal = { name: "anonymous", role: "anonymous" };
-const UNKNOWN: Principal = { name: "unknown", role: "unknown" };
-const MANAGER: Principal = { name: "api_key", role: "manager" };
-const ALT_MANAGER: Principal = { name: "alt_api_key", role: "manager" };
-const READER: Principal = { name: "read_only_api_key", role: "reader" };
+const MANAGE = { kind: "manage" } as const;
+const NONE = { kind: "none" } as const;
+const KEY = { kind: "key" } as const;
+
+const ANYBODY: Principal = { name: "anybody", credential: NONE, rights: MANAGE };
+const ANONYMOUS: Principal = { name: "anonymous", credential: NONE, rights: NO_RIGHTS };
+const UNKNOWN: Principal = {
+  name: "unknown",
+  credential: { kind: "refused", why: "Invalid API key" },
+  rights: NO_RIGHTS,
+};
+const MANAGER: Principal = { name: "api_key", credential: KEY, rights: MANAGE };
+const ALT_MANAGER: Principal = { name: "alt_api_key", credential: KEY, rights: MANAGE };
+const READER: Principal = { name: "read_only_api_key", credential: KEY, rights: { kind: "read" } };
 
 // Digests have one length and say nothing of the key, so that comparing them in constant time tells nothing.
 const digest = (key: string): Buffer => createHash("sha256").update(key, "utf8").digest();
 
 export class Authenticator {
   readonly #known: readonly { readonly digest: Buffer; readonly principal: Principal }[];
+  readonly #tokens: Tokens | null;
 
   /** RangeError for an empty key: it would let everybody in who sends an empty header. */
-  constructor(keys: Keys) {
+  constructor(keys: Keys, parts: { readonly tokens: Tokens | null } = { tokens: null }) {
     const known = [
       { key: keys.apiKey, principal: MANAGER },
       { key: keys.altApiKey, principal: ALT_MANAGER },
       { key: keys.readOnlyApiKey, principal: READER },
     ];
+    this.#tokens = parts.tokens;
     this.#known = known.flatMap(({ key, principal }) => {
       if (key === undefined || key === null) return [];
       if (key === "") throw new RangeError(`${principal.name} must not be empty`);
@@ -45,9 +57,9 @@ export class Authenticator {
     });
   }
 
-  /** Whether anybody may do everything, because no key is configured. */
+  /** Whether anybody may do everything, because neither keys nor tokens are configured. */
   get open(): boolean {
-    return this.#known.length === 0;
+    return this.#known.length === 0 && this.#tokens === null;
   }
 
   /** Never throws: a missing or wrong credential is a principal that may do next to nothing. */
@@ -55,6 +67,12 @@ export class Authenticator {
     if (this.open) return ANYBODY;
     const key = credentials.apiKey ?? bearer(credentials.authorization);
     if (key === undefined) return credentials.authorization === undefined ? ANONYMOUS : UNKNOWN;
+    const found = this.#byKey(key);
+    if (found !== UNKNOWN || this.#tokens === null || !looksLikeToken(key)) return found;
+    return this.#tokens.identify(key);
+  }
+
+  #byKey(key: string): Principal {
     const sent = digest(key);
     let found = UNKNOWN;
     // Every key is compared, whichever matches, so that the time taken does not say which.

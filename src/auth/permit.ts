@@ -5,16 +5,18 @@
  * cannot be two different collections.
  */
 import { ApiError } from "../api/errors.ts";
+import { allows, type Action, type Rights } from "./rights.ts";
 
-/** probe: liveness, for anybody. read: look at data and state. write: change points. manage: collections and keys. */
-export type Action = "probe" | "read" | "write" | "manage";
+export type { Action } from "./rights.ts";
 
 /** Who is asking, as the authenticator found out. */
 export interface Principal {
-  /** For logs; never the credential itself. */
+  /** For logs: the name of the key, or the token's `sub`; never the credential itself. */
   readonly name: string;
-  /** anonymous: no credential was sent. unknown: one that nobody knows. */
-  readonly role: "anonymous" | "unknown" | "reader" | "manager";
+  /** none: nothing was sent. refused: a credential that is unknown, expired or wrong, and `why`. */
+  readonly credential:
+    { readonly kind: "none" | "key" | "token" } | { readonly kind: "refused"; readonly why: string };
+  readonly rights: Rights;
 }
 
 class CollectionGrant<A extends Action> {
@@ -49,19 +51,15 @@ export type CollectionPermit<A extends Action> = CollectionGrant<A>;
 export type ClusterPermit<A extends Action> = ClusterGrant<A>;
 export type Permit<A extends Action> = CollectionPermit<A> | ClusterPermit<A>;
 
-const ALLOWED: Readonly<Record<Principal["role"], readonly Action[]>> = {
-  anonymous: ["probe"],
-  unknown: ["probe"],
-  reader: ["probe", "read"],
-  manager: ["probe", "read", "write", "manage"],
-};
-
-function check(principal: Principal, action: Action, target: string): void {
-  if (ALLOWED[principal.role].includes(action)) return;
-  if (principal.role === "anonymous")
+function check(principal: Principal, action: Action, collection: string | null): void {
+  const { credential, rights } = principal;
+  if (allows(rights, action, collection)) return;
+  if (credential.kind === "none")
     throw new ApiError("UNAUTHENTICATED", "Must provide an API key or an Authorization bearer token");
-  if (principal.role === "unknown") throw new ApiError("UNAUTHENTICATED", "Invalid API key");
-  throw new ApiError("FORBIDDEN", `Forbidden: this API key may not ${action} ${target}`);
+  if (credential.kind === "refused") throw new ApiError("UNAUTHENTICATED", credential.why);
+  const target = collection === null ? "the cluster" : `collection \`${collection}\``;
+  const what = credential.kind === "key" ? "API key" : "token";
+  throw new ApiError("FORBIDDEN", `Forbidden: this ${what} may not ${action} ${target}`);
 }
 
 /** Throws UNAUTHENTICATED when nobody was named, FORBIDDEN when the principal may not do this. */
@@ -70,12 +68,16 @@ export function authorize<A extends Action>(
   action: A,
   collection: string,
 ): CollectionPermit<A> {
-  check(principal, action, `collection \`${collection}\``);
+  check(principal, action, collection);
   return new CollectionGrant(action, principal, collection);
 }
 
 /** As {@link authorize}, for what belongs to no collection. */
 export function authorizeCluster<A extends Action>(principal: Principal, action: A): ClusterPermit<A> {
-  check(principal, action, "the cluster");
+  check(principal, action, null);
   return new ClusterGrant(action, principal);
 }
+
+/** Whether the holder of a permit to list may see this collection. */
+export const sees = ({ principal }: ClusterPermit<"list">, collection: string): boolean =>
+  allows(principal.rights, "read", collection);

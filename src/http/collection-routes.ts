@@ -2,6 +2,7 @@
 import type { VectorSpec } from "../api/types.ts";
 import { PLAIN_QUERY } from "./call-options.ts";
 import { collectionInfo, shardViews } from "./collection-view.ts";
+import { authorize } from "../auth/permit.ts";
 import { onCluster, onCollection, route, type Route } from "./route.ts";
 import {
   anyObject,
@@ -137,8 +138,8 @@ export const collectionRoutes: readonly Route[] = [
   route({
     method: "GET",
     url: "/collections",
-    rule: onCluster("read"),
-    summary: "The names of all collections",
+    rule: onCluster("list"),
+    summary: "The names of the collections that may be read",
     query: PLAIN_QUERY,
     body: null,
     handle: ({ service, permit }) => ({
@@ -189,7 +190,7 @@ export const collectionRoutes: readonly Route[] = [
   route({
     method: "PATCH",
     url: "/collections/:collection",
-    rule: onCollection("manage"),
+    rule: onCollection("configure"),
     summary: "Change the replication factor or the metadata of a collection",
     query: PLAIN_QUERY,
     body: PATCH,
@@ -197,14 +198,13 @@ export const collectionRoutes: readonly Route[] = [
       const replicas = body.params?.replication_factor ?? null;
       const now = service.collection(permit).replicationFactor;
       checkConsistencyFactor(body.params?.write_consistency_factor ?? null, replicas ?? now);
-      await service.update(
-        permit,
-        {
-          ...(replicas === null ? {} : { replicationFactor: replicas }),
-          ...(body.metadata === null ? {} : { metadata: body.metadata }),
-        },
-        { signal },
-      );
+      const metadata = body.metadata === null ? {} : { metadata: body.metadata };
+      if (replicas === null) await service.configure(permit, metadata, { signal });
+      else {
+        // Where replicas lie is the cluster's matter, whoever may change the settings of one collection.
+        const wider = authorize(permit.principal, "manage", permit.collection);
+        await service.update(wider, { replicationFactor: replicas, ...metadata }, { signal });
+      }
       return ok;
     },
   }),

@@ -153,7 +153,7 @@ class FrontEnd implements HttpServer {
       if (this.#closing !== null)
         throw new ApiError("NOT_READY", "Service unavailable: this node is shutting down");
       if (request.is404) {
-        authorizeCluster(identify(request), "read");
+        authorizeCluster(identify(request), "list");
         throw lookUp(request.method, request.url, table, (allow) => void reply.header("allow", allow));
       }
       next();

@@ -1,41 +1,44 @@
 import { describe, expect, test } from "vitest";
 import { Authenticator } from "../../src/auth/authenticator.ts";
-import { authorize, authorizeCluster, type Action, type CollectionPermit } from "../../src/auth/permit.ts";
+import { authorize, authorizeCluster, type CollectionPermit } from "../../src/auth/permit.ts";
+import { ACTIONS } from "../../src/auth/rights.ts";
 import type { VectorService } from "../../src/api/vector-service.ts";
 
-const keys = { apiKey: "manage-1", altApiKey: "manage-2", readOnlyApiKey: "read" };
+const keys = { apiKey: "manage-1", altApiKey: "manage-2", readOnlyApiKey: "read-1" };
 const closed = new Authenticator(keys);
 
-const role = (authenticator: Authenticator, apiKey?: string, authorization?: string): string =>
-  authenticator.identify({ apiKey, authorization }).role;
+const role = (authenticator: Authenticator, apiKey?: string, authorization?: string): string => {
+  const { credential, rights } = authenticator.identify({ apiKey, authorization });
+  return rights.kind === "none" ? credential.kind : rights.kind;
+};
 
 describe("who is asking", () => {
   test("without keys everybody may do everything", () => {
     const open = new Authenticator({});
     expect(open.open).toBe(true);
-    expect(role(open)).toBe("manager");
-    expect(role(open, "anything")).toBe("manager");
+    expect(role(open)).toBe("manage");
+    expect(role(open, "anything")).toBe("manage");
   });
 
   test("each key has its role, in either header", () => {
     expect(closed.open).toBe(false);
-    expect(role(closed, "manage-1")).toBe("manager");
-    expect(role(closed, "manage-2")).toBe("manager");
-    expect(role(closed, "read")).toBe("reader");
-    expect(role(closed, undefined, "Bearer manage-1")).toBe("manager");
-    expect(role(closed, undefined, "bearer   read")).toBe("reader");
+    expect(role(closed, "manage-1")).toBe("manage");
+    expect(role(closed, "manage-2")).toBe("manage");
+    expect(role(closed, "read-1")).toBe("read");
+    expect(role(closed, undefined, "Bearer manage-1")).toBe("manage");
+    expect(role(closed, undefined, "bearer   read-1")).toBe("read");
   });
 
   test("nothing sent is anonymous, anything else is unknown", () => {
-    expect(role(closed)).toBe("anonymous");
+    expect(role(closed)).toBe("none");
     for (const wrong of ["", "manage", "manage-11", "MANAGE-1", " manage-1"])
-      expect(role(closed, wrong)).toBe("unknown");
+      expect(role(closed, wrong)).toBe("refused");
     for (const wrong of ["manage-1", "Basic manage-1", "Bearer", "Bearer a b"])
-      expect(role(closed, undefined, wrong)).toBe("unknown");
+      expect(role(closed, undefined, wrong)).toBe("refused");
   });
 
   test("of both headers api-key decides, so that a wrong one is not rescued by the other", () => {
-    expect(role(closed, "wrong", "Bearer manage-1")).toBe("unknown");
+    expect(role(closed, "wrong", "Bearer manage-1")).toBe("refused");
   });
 
   test("an empty key is a mistake in the configuration, not an open door", () => {
@@ -51,16 +54,15 @@ describe("who is asking", () => {
 });
 
 describe("what they may do", () => {
-  const actions: readonly Action[] = ["probe", "read", "write", "manage"];
   const who = (key: string | undefined) => closed.identify({ apiKey: key, authorization: undefined });
   test.each<[key: string | undefined, allowed: string, otherwise: string]>([
     [undefined, "probe", "UNAUTHENTICATED"],
     ["wrong", "probe", "UNAUTHENTICATED"],
-    ["read", "probe read", "FORBIDDEN"],
-    ["manage-1", "probe read write manage", "-"],
-    ["manage-2", "probe read write manage", "-"],
+    ["read-1", "probe list read", "FORBIDDEN"],
+    ["manage-1", "probe list read write configure manage", "-"],
+    ["manage-2", "probe list read write configure manage", "-"],
   ])("key %s: %s, else %s", (key, allowed, otherwise) => {
-    for (const action of actions) {
+    for (const action of ACTIONS) {
       const attempts = [
         () => authorize(who(key), action, "cities"),
         () => authorizeCluster(who(key), action),

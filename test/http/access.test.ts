@@ -3,21 +3,69 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../src/api/limits.ts";
 import type { Action } from "../../src/auth/permit.ts";
 import { routes } from "../../src/http/routes.ts";
+import { NOW, token, tokens } from "../auth/support.ts";
 import { rawConnection } from "../support/raw-http.ts";
-import { errorOf, startRest, type Rest } from "../support/rest.ts";
+import { CITY, errorOf, startRest, type Rest } from "../support/rest.ts";
 
 const table = routes({ limits: limits(), metricsText: () => Promise.resolve("") });
-const KEYS = { apiKey: "manage", readOnlyApiKey: "read" };
+const KEYS = { apiKey: "manage", altApiKey: "manage-2", readOnlyApiKey: "read" };
+/** In every path of a collection its name is 1. */
+const on = (collection: string, access: string) => token({ access: [{ collection, access }] });
+
+// Written out here, so that the rules in the code are not checked against themselves.
+const NOTHING = { collection: "probe", cluster: "probe" };
+const READS = { collection: "probe list read", cluster: "probe list read" };
+const ALL = {
+  collection: "probe list read write configure manage",
+  cluster: "probe list read write configure manage",
+};
 const CREDENTIALS = [
-  { name: "no key", key: null, may: ["probe"], otherwise: 401 },
-  { name: "a wrong key", key: "wrong", may: ["probe"], otherwise: 401 },
-  { name: "the read-only key", key: "read", may: ["probe", "read"], otherwise: 403 },
-  { name: "the key", key: "manage", may: ["probe", "read", "write", "manage"], otherwise: 0 },
+  { name: "no key", key: null, may: NOTHING, otherwise: 401 },
+  { name: "a wrong key", key: "wrong", may: NOTHING, otherwise: 401 },
+  { name: "the read-only key", key: "read", may: READS, otherwise: 403 },
+  { name: "the key", key: "manage", may: ALL, otherwise: 0 },
+  { name: "the second key", key: "manage-2", may: ALL, otherwise: 0 },
+  { name: "a token to manage", key: token({ access: "m" }), may: ALL, otherwise: 0 },
+  { name: "a token to read", key: token({ access: "r" }), may: READS, otherwise: 403 },
+  { name: "a token without access", key: token({ sub: "x" }), may: NOTHING, otherwise: 403 },
+  { name: "a token with empty access", key: token({ access: [] }), may: NOTHING, otherwise: 403 },
+  {
+    name: "a token to read this collection",
+    key: on("1", "r"),
+    may: { collection: "probe list read", cluster: "probe list" },
+    otherwise: 403,
+  },
+  {
+    name: "a token for the points of this collection",
+    key: on("1", "prw"),
+    may: { collection: "probe list read write", cluster: "probe list" },
+    otherwise: 403,
+  },
+  {
+    name: "a token for this collection",
+    key: on("1", "rw"),
+    may: { collection: "probe list read write configure", cluster: "probe list" },
+    otherwise: 403,
+  },
+  {
+    name: "a token for every collection",
+    key: on("*", "rw"),
+    may: { collection: "probe list read write configure", cluster: "probe list" },
+    otherwise: 403,
+  },
+  {
+    name: "a token for another collection",
+    key: on("11", "rw"),
+    may: { collection: "probe", cluster: "probe list" },
+    otherwise: 403,
+  },
+  { name: "an expired token", key: token({ exp: NOW - 60, access: "m" }), may: NOTHING, otherwise: 401 },
+  { name: "a forged token", key: token({ access: "m" }, "guess"), may: NOTHING, otherwise: 401 },
 ] as const;
 
 let rest: Rest;
 beforeAll(async () => {
-  rest = await startRest({ keys: KEYS });
+  rest = await startRest({ keys: KEYS, tokens: tokens().tokens });
 });
 afterAll(() => rest[Symbol.asyncDispose]());
 
@@ -28,7 +76,7 @@ describe.each(CREDENTIALS)("with $name", ({ key, may, otherwise }) => {
     "%s",
     async (_name, route) => {
       const connection = rawConnection(rest.url);
-      const allowed = (may as readonly Action[]).includes(route.rule.action);
+      const allowed = may[route.rule.on].split(" ").includes(route.rule.action);
       // A refusal has to come although the body never does; who is allowed gets as far as being asked for it.
       const length = route.body === null || allowed ? 0 : 1_000_000;
       const credential = key === null ? "" : `api-key: ${key}\r\n`;
@@ -52,9 +100,17 @@ test("what is open to anybody is exactly the liveness of the node", () => {
 
 test("every GET only reads, and what changes points or collections needs the right to", () => {
   for (const { method, url, rule } of table) {
-    if (method === "GET") expect([url, ["read", "probe"].includes(rule.action)]).toEqual([url, true]);
-    if (method === "PATCH" || method === "DELETE") expect([url, rule.action]).toEqual([url, "manage"]);
-    if (method === "PUT") expect([url, ["write", "manage"].includes(rule.action)]).toEqual([url, true]);
+    const looks: readonly Action[] = ["read", "list", "probe"];
+    if (method === "GET") expect([url, looks.includes(rule.action)]).toEqual([url, true]);
+    else expect([url, ["list", "probe"].includes(rule.action)]).toEqual([url, false]);
+    if (["PATCH", "DELETE", "PUT"].includes(method)) expect([url, rule.action]).not.toEqual([url, "read"]);
+    // A collection's right never reaches what is the cluster's.
+    if (rule.on === "cluster" && method !== "GET") expect([url, rule.action]).toEqual([url, "manage"]);
+    if (method !== "GET" && /^.(cluster|nodes)|.(voters|leader)\b/.test(url))
+      expect([url, rule.action]).toEqual([url, "manage"]);
+    // A route that names a collection is guarded by it, unless it is the whole cluster's to do.
+    if (url.includes(":collection"))
+      expect([url, rule.on === "collection" || rule.action === "manage"]).toEqual([url, true]);
   }
   const writes = table
     .filter(({ rule }) => rule.action === "write")
@@ -92,4 +148,32 @@ test("the bearer form works, and refusals say why", async () => {
     403,
     "Forbidden: this API key may not manage collection `cities`",
   ]);
+});
+
+test("a list shows what may be read, and no more", async () => {
+  for (const name of ["cities", "city-1", "people"])
+    await rest.call("PUT", `/collections/${name}`, CITY, { "api-key": "manage" });
+  const names = async (key: string) => {
+    const { body } = await rest.call("GET", "/collections", undefined, { "api-key": key });
+    return (body.result as { collections: { name: string }[] }).collections.map(({ name }) => name);
+  };
+  expect(await names("read")).toEqual(["cities", "city-1", "people"]);
+  expect(await names(on("cit*", "r"))).toEqual(["cities", "city-1"]);
+  expect(await names(on("nothing", "rw"))).toEqual([]);
+});
+
+test("rw changes the settings of its collection, not where its replicas lie, and not a collection's existence", async () => {
+  const key = { "api-key": on("cities", "rw") };
+  const patch = (body: unknown) => rest.call("PATCH", "/collections/cities", body, key);
+  expect((await patch({ metadata: { owner: "maps" } })).status).toBe(200);
+  expect((await patch({ params: { replication_factor: 1 } })).status).toBe(403);
+  expect((await rest.call("DELETE", "/collections/cities", undefined, key)).status).toBe(403);
+  expect((await rest.call("PUT", "/collections/cities", CITY, key)).status).toBe(403);
+});
+
+test("a refused token says why, and a refusal never repeats it", async () => {
+  const expired = token({ exp: NOW - 60, access: "m" });
+  const answer = await rest.call("GET", "/collections", undefined, { authorization: `Bearer ${expired}` });
+  expect([answer.status, errorOf(answer).error]).toEqual([401, "Invalid token: it has expired"]);
+  expect(JSON.stringify(rest.logged) + answer.text).not.toContain(expired);
 });

@@ -4,6 +4,7 @@ import { MemoryCluster } from "../../bench/support/memory-cluster.ts";
 import { limits, type Limits } from "../../src/api/limits.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator, type Keys } from "../../src/auth/authenticator.ts";
+import type { Tokens } from "../../src/auth/tokens.ts";
 import { httpOptions, type HttpOptions } from "../../src/http/options.ts";
 import { serveHttp, type HttpServer, type Observation } from "../../src/http/server.ts";
 
@@ -43,6 +44,7 @@ export interface Rest extends AsyncDisposable {
 
 export interface RestOptions {
   readonly keys?: Keys;
+  readonly tokens?: Tokens;
   readonly limits?: Partial<Limits>;
   readonly http?: Partial<HttpOptions>;
   readonly cluster?: MemoryCluster;
@@ -57,7 +59,7 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
   const write = (line: string): void => void logged.push(JSON.parse(line) as Record<string, unknown>);
   const server = await serveHttp({
     service,
-    authenticator: new Authenticator(options.keys ?? {}),
+    authenticator: new Authenticator(options.keys ?? {}, { tokens: options.tokens ?? null }),
     listen: { host: "127.0.0.1", port: 0 },
     http: httpOptions(options.http),
     observe: (observation) => {

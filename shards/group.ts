@@ -411,7 +411,7 @@ export class GroupLoop implements Group {
   #applyMembership(entry: Entry): void {
     const applied = this.#history.apply(entry);
     if (applied === null) return;
-    this.#core.applyConfChange(applied.change);
+    this.#core.applyConfChange(applied.change, entry.index);
     this.#source.membershipChanged(entry.index);
     this.#notices.tell({ kind: "membership", conf: applied.conf, index: entry.index });
   }

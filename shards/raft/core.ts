@@ -116,8 +116,8 @@ export class RaftCore {
    * The driver applies a membership entry, before it reports it as applied. Null for one that the state machine
    * rejects: nothing changes.
    */
-  applyConfChange(change: ConfChange | null): ConfState {
-    return change === null ? this.#core.tracker.conf : applyConfChange(this.#core, change);
+  applyConfChange(change: ConfChange | null, index: LogIndex): ConfState {
+    return change === null ? this.#core.tracker.conf : applyConfChange(this.#core, change, index);
   }
 
   /** Returns why nothing was started, or null. Abandoned after one election timeout (event `transferAbandoned`). */

@@ -7,6 +7,7 @@ export type CoreEvent =
   | { readonly kind: "roleChanged"; readonly role: Role; readonly term: Term }
   /** Not repeated while nothing changed; leader 0: nobody known. */
   | { readonly kind: "leaderChanged"; readonly leader: NodeId; readonly term: Term }
+  /** `index`: of the entry or the snapshot that brought it. */
   | { readonly kind: "configurationApplied"; readonly conf: ConfState; readonly index: LogIndex }
   | { readonly kind: "proposalDropped"; readonly why: string }
   /** An input a correct peer never sends, or one that came too late; it changed nothing. */

@@ -35,11 +35,15 @@ export function whyChangeRefused(core: CoreState, change: ConfChange): string | 
   return result.kind === "refused" ? result.why : null;
 }
 
-/** Called when the entry is applied. The change was checked before it entered the log, so it has to fit. */
-export function applyConfChange(core: CoreState, change: ConfChange): ConfState {
+/**
+ * Called when the entry is applied. The change was checked before it entered the log, so it has to fit. One that was
+ * still on its way to the state machine when a snapshot took over is part of the snapshot's configuration already.
+ */
+export function applyConfChange(core: CoreState, change: ConfChange, index: LogIndex): ConfState {
+  if (core.log.hasPendingSnapshot()) return core.tracker.conf;
   const result = changeConf(core.tracker.conf, change);
   invariant(result.kind === "changed", () => `a logged change fits: ${reason(result)}`);
-  switchTo(core, result.conf);
+  switchTo(core, result.conf, index);
   return result.conf;
 }
 
@@ -47,10 +51,10 @@ function reason(result: ChangeResult): string {
   return result.kind === "refused" ? result.why : "it does";
 }
 
-function switchTo(core: CoreState, conf: ConfState): void {
+function switchTo(core: CoreState, conf: ConfState, index: LogIndex): void {
   const { tracker } = core;
   tracker.reconfigure(conf, core.log.lastIndex());
-  core.out.event({ kind: "configurationApplied", conf, index: core.log.window.applying });
+  core.out.event({ kind: "configurationApplied", conf, index });
   if (core.role !== "leader") return;
   if (!tracker.isVoter(core.id)) {
     // Until here it led without counting itself (§4.2.2 of the dissertation).

@@ -86,7 +86,8 @@ export class EtcdNode {
   apply(entries: readonly Entry[]): void {
     for (const entry of entries) {
       const change = decodeConfChange(entry);
-      const conf: ConfState = change === null ? this.#newest.conf : this.core.applyConfChange(change);
+      const conf: ConfState =
+        change === null ? this.#newest.conf : this.core.applyConfChange(change, entry.index);
       this.#newest = { index: entry.index, term: entry.term, conf };
     }
   }

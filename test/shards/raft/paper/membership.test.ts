@@ -1,7 +1,13 @@
 /** Raft §6 (and §4 of the dissertation): one test per sentence. */
 import { describe, expect, test } from "vitest";
 import { bytes, Cluster, cluster, conf, Member, message } from "../support/cluster.ts";
-import { confChange, LEAVE_JOINT, type ConfChangeStep } from "../../../../shards/raft/conf-change.ts";
+import {
+  confChange,
+  encodeConfChange,
+  LEAVE_JOINT,
+  type ConfChangeStep,
+} from "../../../../shards/raft/conf-change.ts";
+import type { Message } from "../../../../shards/raft/message.ts";
 import { LogIndex, NodeId, NOBODY, Term } from "../../../../shards/raft/types.ts";
 import { MemoryLog } from "../support/memory-log.ts";
 
@@ -185,6 +191,49 @@ describe("§6 cluster membership changes", () => {
     all.tick(12);
     expect(all.leaders().filter((id) => id !== 1)).toHaveLength(1);
     expect(all.member(2).conf).toEqual(conf([1, 2, 3, 4, 5]));
+  });
+
+  test("each configuration is announced at the index of its own entry, also when many are applied together", () => {
+    const all = group([1, 2, 3], [4]).elect(1);
+    const member = all.member(3);
+    member.slowDisk = true;
+    all.core(1).proposeConfChange(confChange([learn(4)]));
+    all.settle();
+    all.core(1).propose([bytes("a")]);
+    all.settle();
+    member.slowDisk = false;
+    member.flush();
+    all.tick();
+    expect(member.events.filter((event) => event.kind === "configurationApplied")).toEqual([
+      { kind: "configurationApplied", conf: conf([1, 2, 3], [4]), index: 2 },
+    ]);
+  });
+
+  test("a change that a snapshot overtook on its way to the state machine changes nothing any more", () => {
+    const member = new Member(3, new MemoryLog({ conf: conf([1, 2, 3]) }));
+    const change = (index: number, data: Uint8Array): Message =>
+      message(
+        "append",
+        { from: 1, to: 3, term: 1 },
+        {
+          prevIndex: LogIndex(index - 1),
+          prevTerm: Term(index > 1 ? 1 : 0),
+          entries: [{ term: Term(1), index: LogIndex(index), kind: "confChangeV2", data }],
+          commit: LogIndex(index),
+        },
+      );
+    const swap = confChange([add(4), remove(2)], { transition: "explicit" });
+    member.core.step(change(1, encodeConfChange(swap)));
+    member.work();
+    expect(member.conf.votersOutgoing).toEqual([1, 2, 3]);
+    member.slowDisk = true;
+    member.core.step(change(2, encodeConfChange(LEAVE_JOINT)));
+    member.work();
+    const meta = { index: LogIndex(9), term: Term(1), conf: conf([1, 3, 4]) };
+    member.core.step(message("snapshot", { from: 1, to: 3, term: 1 }, { meta }));
+    member.work();
+    member.flush();
+    expect(member.core.status()).toMatchObject({ applied: 9, conf: conf([1, 3, 4]) });
   });
 
   test("the configuration survives a restart: the boundary's, and every change applied since (never 14)", () => {

@@ -92,7 +92,8 @@ export class Member {
       }
       out.push(...ready.thenSend);
       for (const entry of ready.thenApply) {
-        if (isConfChange(entry.kind)) this.conf = this.core.applyConfChange(decodeConfChange(entry));
+        if (isConfChange(entry.kind))
+          this.conf = this.core.applyConfChange(decodeConfChange(entry), entry.index);
         this.applied.push(entry);
         this.appliedIndex = entry.index;
       }

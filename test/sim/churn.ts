@@ -77,7 +77,7 @@ export class Churn {
     if (grow && fresh !== null)
       return [{ kind: dice.chance(300) && dead === undefined ? "addVoter" : "addLearner", node: fresh }];
     if (voters.length < 3) return [];
-    if (fresh !== null && dice.chance(300))
+    if (fresh !== null && dice.chance(this.#world.swarm.replacePerMille))
       return [
         { kind: "addVoter", node: fresh },
         { kind: "remove", node: victim },
@@ -115,11 +115,13 @@ export class Churn {
     if (steps.some(({ kind, node }) => kind !== "remove" && !world.byId.has(node))) return;
     world.marks.hit(steps.length > 1 ? "joint change asked for" : "simple change asked for");
     world.note(`change g${group} at n${at}: ${JSON.stringify(steps)}`);
-    world.asked.push({ atUs: world.nowUs(), group, steps });
+    const asked = { atUs: world.nowUs(), group, steps };
+    world.asked.add(asked);
     life.process.enter(() => {
       replica.changeMembership(steps, { timeoutMs: CHANGE_TIMEOUT_MS }).then(
         (outcome) => {
           world.marks.hit(`membership change: ${outcome.kind}`);
+          if (outcome.kind !== "unknown") world.asked.delete(asked);
         },
         (error: unknown) => {
           world.fail("calls end with an outcome", `changeMembership threw ${String(error)}`);

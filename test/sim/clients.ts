@@ -67,7 +67,7 @@ export class Client {
 
   #draw(): DecisionRecord {
     const dice = this.#dice;
-    const { keys, thinkUs, readsPerMille, eventualPerMille } = this.#world.swarm;
+    const { keys, thinkUs, readsPerMille, eventualPerMille, loyalPerMille } = this.#world.swarm;
     const group = dice.pick(this.#world.groups());
     const roll = dice.below(1000);
     const kind =
@@ -77,7 +77,13 @@ export class Client {
           : "read"
         : dice.pick(["write", "write", "write", "compareAndSet", "compareAndSet", "delete"]);
     const hint = this.#hints.get(group);
-    const node = hint !== undefined && dice.chance(700) ? hint : dice.pick(this.#world.nodes());
+    const claimants = kind === "read" && dice.chance(loyalPerMille) ? this.#world.leaders(group) : [];
+    const node =
+      claimants.length > 0
+        ? dice.pick(claimants)
+        : hint !== undefined && dice.chance(700)
+          ? hint
+          : dice.pick(this.#world.nodes());
     return { group, key: `k${dice.below(keys)}`, kind, node, thinkUs: dice.below(thinkUs) };
   }
 
@@ -105,6 +111,7 @@ export class Client {
       input,
       consistency: what.kind === "eventual" ? "eventual" : "linearizable",
       called: world.tick(),
+      committedBefore: world.committed(what.group),
       node: what.node,
       ended: null,
     };
@@ -156,7 +163,8 @@ export class Client {
         life.process.enter(() => {
           group.readIndex({ timeoutMs: this.#patienceMs() }).then(
             (outcome) => {
-              if (outcome.kind === "ready") settle({ kind: "answered", at: world.tick(), output: answer() });
+              if (outcome.kind === "ready")
+                settle({ kind: "answered", at: world.tick(), output: answer(), index: outcome.index });
               else settle({ kind: "refused", at: world.tick() });
             },
             (error: unknown) => {

@@ -45,8 +45,10 @@ export class SimDisk {
   readonly relics = new Map<GroupId, GroupImage>();
   /** The next opening finds damage, and so does every later one. */
   corrupt = false;
-  /** As many reads of entries as this fail next. */
+  /** As many reads as this fail next. */
   failingReads = 0;
+  /** The page of every group's term and vote cannot be read, as often as that is tried. */
+  hardStateUnreadable = false;
   readonly #parts: DiskParts;
   #writes = 0;
   #pending: readonly GroupWrite[] | null = null;
@@ -179,6 +181,7 @@ class SimGroupLog implements GroupLog {
   }
 
   hardState(): HardState {
+    if (this.#disk.hardStateUnreadable) throw this.#unreadable();
     this.#readable();
     return this.#image.hardState;
   }
@@ -240,7 +243,11 @@ class SimGroupLog implements GroupLog {
   #readable(): void {
     if (this.#disk.failingReads === 0) return;
     this.#disk.failingReads--;
-    throw new LogError("LOG_IO", `node ${this.#disk.node}: a sector could not be read`, {
+    throw this.#unreadable();
+  }
+
+  #unreadable(): LogError {
+    return new LogError("LOG_IO", `node ${this.#disk.node}: a sector could not be read`, {
       group: this.group,
     });
   }

@@ -12,13 +12,21 @@ export interface ClientOperation {
   readonly consistency: "linearizable" | "eventual";
   /** Position in the order of all calls and ends of the run. */
   readonly called: number;
+  /** The highest index anybody knew to be committed in the group at the call. */
+  readonly committedBefore: number;
   /** The node asked last. */
   node: NodeId;
   ended: OperationEnd | null;
 }
 
 export type OperationEnd =
-  | { readonly kind: "answered"; readonly at: number; readonly output: RegisterOutput }
+  | {
+      readonly kind: "answered";
+      readonly at: number;
+      readonly output: RegisterOutput;
+      /** Of a linearizable read: what the state it saw had applied. */
+      readonly index?: number;
+    }
   /** Promised never to happen. */
   | { readonly kind: "refused"; readonly at: number }
   | { readonly kind: "unknown"; readonly at: number };

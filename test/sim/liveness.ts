@@ -26,6 +26,7 @@ export async function checkLiveness(world: World, refused: RefusedAttempts): Pro
   for (const node of [...world.byId.values()]) {
     node.life?.process.resume();
     node.disk.failingReads = 0;
+    node.disk.hardStateUnreadable = false;
     // What stopped for a fault is started afresh; the others go on as they are.
     if (world.groups().some((group) => world.status(node.id, group)?.state === "stopped"))
       world.stop(node, { power: false, pendingSurvives: true });

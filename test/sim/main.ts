@@ -3,6 +3,7 @@
  *
  *     npm run sim -- --seed 7 --steps 6000 --trace        one run, every event printed
  *     npm run sim -- --seeds 1000                         seeds 1 to 1000
+ *     npm run sim -- --profile joint-changes --seeds 400  biased towards one kind of trouble, see profiles.ts
  *     npm run sim -- --minutes 120                        as many seeds as fit
  *     npm run sim -- --seed 7 --shrink                    the smallest set of decisions that still fails
  *     npm run sim -- --replay test/sim/regressions/x.json a recorded one
@@ -13,6 +14,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { Regression } from "./suite.ts";
 import { DEFAULT_STEPS, regressions, report, repositoryRoot, runRegression, runSeed } from "./suite.ts";
+import { PROFILES, profileNamed } from "./profiles.ts";
+import type { ProfileName } from "./profiles.ts";
 import { run } from "./run.ts";
 import { shrink } from "./shrink.ts";
 
@@ -24,6 +27,7 @@ const { values: options } = parseArgs({
   options: {
     seed: { type: "string" },
     steps: { type: "string" },
+    profile: { type: "string" },
     seeds: { type: "string" },
     minutes: { type: "string" },
     trace: { type: "boolean", default: false },
@@ -49,6 +53,7 @@ function wholeNumber(name: "seed" | "steps" | "seeds" | "minutes", otherwise: nu
 }
 
 const steps = wholeNumber("steps", DEFAULT_STEPS);
+const same = { steps, ...(options.profile !== undefined && { profile: knownProfile(options.profile) }) };
 const mutation = options.mutation ?? (options.json ? undefined : process.env["FLOTILLA_MUTATION"]);
 
 if (options["mutation-table"] || mutation !== undefined) await huntPlanted(mutation);
@@ -57,8 +62,14 @@ else if (options.shrink) await shrinkSeed(wholeNumber("seed", 1));
 else if (options.seed !== undefined && options.seeds === undefined) await one(wholeNumber("seed", 1));
 else await many();
 
+function knownProfile(name: string): ProfileName {
+  const known = profileNamed(name);
+  if (known !== undefined) return known;
+  throw new RangeError(`--profile is one of ${Object.keys(PROFILES).join(", ")}, not ${name}`);
+}
+
 async function one(seed: number): Promise<void> {
-  const result = await runSeed({ seed, steps, ...(options.trace ? { print: say } : {}) });
+  const result = await runSeed({ seed, ...same, ...(options.trace ? { print: say } : {}) });
   if (!options.trace && result.failure !== null) for (const line of result.recent) say(line);
   say(report(result, steps));
   say(`trace hash ${result.hash}`);
@@ -83,7 +94,7 @@ async function many(): Promise<void> {
   const startedMs = performance.now();
   let seed = first;
   for (; seed < first + count && performance.now() < untilMs; seed++) {
-    const result = options.json ? await run({ seed, steps }) : await runSeed({ seed, steps });
+    const result = await (options.json ? run : runSeed)({ seed, ...same });
     events += result.steps;
     for (const [mark, hits] of Object.entries(result.marks)) marks.set(mark, (marks.get(mark) ?? 0) + hits);
     if (result.failure === null) continue;
@@ -112,24 +123,19 @@ function failWith(text: string): void {
 
 async function replay(path: string): Promise<void> {
   const regression = JSON.parse(readFileSync(path, "utf8")) as Regression;
-  const result = await run({
-    seed: regression.seed,
-    steps: regression.steps,
-    ...(options.trace ? { print: say } : {}),
-    ...(regression.decisions === null ? {} : { replay: new Map(Object.entries(regression.decisions)) }),
-  });
+  const result = await runRegression(regression, options.trace ? { print: say } : {});
   say(report(result, regression.steps));
   if (result.failure !== null) process.exitCode = 1;
 }
 
 async function shrinkSeed(seed: number): Promise<void> {
-  const result = await run({ seed, steps, record: true });
+  const result = await run({ seed, ...same, record: true });
   say(report(result, steps));
   if (result.failure === null || result.recorded === null) return;
   process.exitCode = 1;
   // Steps after the failure add nothing, unless it was found after the faults had ended.
   const enough = Math.min(steps, result.steps);
-  const failing = { seed, steps: enough, invariant: result.failure.invariant };
+  const failing = { ...same, seed, steps: enough, invariant: result.failure.invariant };
   say(`${result.recorded.size} decisions to begin with`);
   const small = await shrink(failing, result.recorded, { maxRuns: SHRINK_RUNS, run, progress: say });
   if (small === null) {
@@ -140,6 +146,7 @@ async function shrinkSeed(seed: number): Promise<void> {
   const regression: Regression = {
     name: `seed ${seed}`,
     note: small.result.failure?.message ?? "",
+    ...same,
     seed,
     steps: enough,
     decisions: Object.fromEntries(small.decisions),

@@ -81,6 +81,7 @@ export async function hunt(
       [
         join(home, "dist", "test", "sim", "main.js"),
         ...["--seed", `${first}`, "--seeds", `${options.seeds}`, "--steps", `${options.steps}`, "--json"],
+        ...(mutation.profile === undefined ? [] : ["--profile", mutation.profile]),
       ],
       options.timeoutMs,
     );

@@ -1,7 +1,9 @@
 import { NodeId, Term, LogIndex } from "../../shards/raft/types.ts";
 import { GroupId } from "../../shards/ports.ts";
+import type { ConfState } from "../../shards/ports.ts";
 import type { DecisionRecord } from "./decisions.ts";
 import type { Dice } from "./dice.ts";
+import { lopsided } from "./lopsided.ts";
 import { CLUSTER } from "./node.ts";
 import type { SimNode } from "./node.ts";
 import type { FaultKind } from "./swarm.ts";
@@ -13,17 +15,31 @@ import type { World } from "./world.ts";
 export class Nemesis {
   readonly #world: World;
   readonly #dice: Dice;
+  readonly #ambushDice: Dice;
   #turns = 0;
+  /** Where each group last became joint. */
+  readonly #joint = new Map<GroupId, number>();
   /** Messages sent under an envelope that nobody may accept. */
   readonly strays = new Map<string, number>();
 
   constructor(world: World) {
     this.#world = world;
     this.#dice = world.dice.fork("nemesis");
+    this.#ambushDice = world.dice.fork("ambush");
   }
 
   start(): void {
-    if (this.#world.swarm.nemesisUs > 0) this.#later();
+    if (this.#world.swarm.nemesisUs === 0) return;
+    this.#world.whenJoint = (group, conf, index) => {
+      if (this.#world.calm || index <= (this.#joint.get(group) ?? 0)) return;
+      this.#joint.set(group, index);
+      const fault = this.#world.decisions.decide(`ambush:g${group}:${index}`, () => this.#drawAmbush());
+      if (fault === null) return;
+      this.#world.timeline.after(Number(fault["afterUs"]), () => {
+        if (!this.#world.calm) this.#spring(group, conf, fault);
+      });
+    };
+    this.#later();
   }
 
   #later(): void {
@@ -45,16 +61,32 @@ export class Nemesis {
     const dice = this.#dice;
     const nodes = this.#world.nodes();
     const leader = this.#world.leader(dice.pick(this.#world.groups()))?.node;
+    const { electionUs } = this.#world;
     return {
       kind,
-      node:
-        kind === "crashLeader" || kind === "isolateLeader" ? (leader ?? dice.pick(nodes)) : dice.pick(nodes),
+      node: AT_LEADER.includes(kind) ? (leader ?? dice.pick(nodes)) : dice.pick(nodes),
       other: dice.pick(nodes),
       side: nodes.filter(() => dice.chance(500)),
-      forUs: dice.skewed(2_000, this.#world.electionUs * 8),
+      forUs: dice.skewed(2_000, electionUs * 8),
+      longUs: dice.between(electionUs, electionUs * 6),
+      slowUs: dice.between(electionUs >> 2, electionUs * 2),
       power: dice.chance(500),
       pendingSurvives: dice.chance(500),
       variant: dice.below(4),
+    };
+  }
+
+  #drawAmbush(): DecisionRecord | null {
+    const dice = this.#ambushDice;
+    const { electionUs, swarm } = this.#world;
+    if (!dice.chance(swarm.ambushPerMille)) return null;
+    return {
+      afterUs: dice.skewed(0, 2_000 + 4 * swarm.delayHighUs),
+      lastsUs: dice.between(electionUs, electionUs * 6),
+      kind: dice.pick(["split", "split", "split", "crash"]),
+      choice: dice.below(1_000),
+      power: dice.chance(500),
+      pendingSurvives: dice.chance(500),
     };
   }
 
@@ -66,9 +98,9 @@ export class Nemesis {
     if (kind === undefined || node === undefined || node.gone) return;
     world.note(`fault ${kind} n${node.id}`);
     world.marks.hit(`fault: ${kind}`);
-    const forUs = Number(fault["forUs"]);
+    const lasts = Number(LASTING.includes(kind) ? fault["longUs"] : fault["forUs"]);
     const afterwards = (undo: () => void): void => {
-      world.timeline.after(forUs, undo);
+      world.timeline.after(lasts, undo);
     };
     this.#break(kind, node, other, fault, afterwards);
   }
@@ -150,6 +182,24 @@ export class Nemesis {
           world.start(node);
         }
         return;
+      case "unreadable":
+        // Read when a group is opened: it has to stay closed until the page can be read.
+        world.stop(node, { power: false, pendingSurvives: true });
+        node.disk.hardStateUnreadable = true;
+        world.start(node);
+        afterwards(() => {
+          node.disk.hardStateUnreadable = false;
+        });
+        return;
+      case "slow":
+      case "slowLeader":
+        this.#slow(node.id, fault);
+        return;
+      case "depose":
+        // The others elect at once, while the deposed one waits in vain for its quorum and still thinks it leads.
+        this.#cutBetween([node.id], world.nodes(), afterwards);
+        this.#denounce(node.id);
+        return;
       case "stray":
         this.#stray(node, other, Number(fault["variant"]));
         return;
@@ -158,6 +208,73 @@ export class Nemesis {
           for (const group of node.life?.groups.values() ?? []) group.campaign();
         });
     }
+  }
+
+  /**
+   * A path becomes slower and slower, so that no silence gives it away. A leader may then also be unheard: its successor
+   * is elected while it still receives the answers to what it said before.
+   */
+  #slow(node: NodeId, fault: DecisionRecord): void {
+    const world = this.#world;
+    const { network, timeline, electionUs } = world;
+    const others = world.nodes().filter((id) => id !== node);
+    const variant = Number(fault["variant"]);
+    const unheard = fault["kind"] === "slowLeader";
+    const slowUs = Number(fault["slowUs"]);
+    const outwards = !unheard && variant === 1;
+    const slower = (byUs: number): void => {
+      for (const other of others) network.slow(outwards ? node : other, outwards ? other : node, byUs);
+    };
+    const stepUs = electionUs >> 2;
+    const steps = Math.ceil(slowUs / stepUs);
+    for (let step = 1; step <= steps; step++)
+      timeline.after((step - 1) * stepUs, () => {
+        if (!world.calm) slower(Math.min(slowUs, step * stepUs));
+      });
+    const steadyUs = steps * stepUs;
+    if (unheard)
+      timeline.after(steadyUs, () => {
+        if (world.calm) return;
+        for (const other of others) network.cut(node, other);
+        if (fault["power"] === true) this.#denounce(node);
+      });
+    timeline.after(steadyUs + Number(fault["longUs"]), () => {
+      slower(0);
+      for (const other of others) network.mend(node, other);
+    });
+  }
+
+  /** Everybody is refused by a machine that is alive. */
+  #denounce(node: NodeId): void {
+    for (const peer of this.#world.nodes().filter((id) => id !== node)) {
+      this.#world.network.report(peer, node, "lost");
+      this.#world.network.report(peer, node, "refused");
+    }
+  }
+
+  /** A group has become joint just now: it is torn in the one way that tells both halves apart, or loses its leader. */
+  #spring(group: GroupId, conf: ConfState, fault: DecisionRecord): void {
+    const world = this.#world;
+    const leader = world.leader(group)?.node;
+    const afterwards = (undo: () => void): void => {
+      world.timeline.after(Number(fault["lastsUs"]), undo);
+    };
+    world.note(`ambush g${group}`);
+    world.marks.hit("joint configuration ambushed");
+    const node = leader === undefined ? undefined : world.byId.get(leader);
+    if (fault["kind"] === "crash" && node !== undefined && node.isUp) {
+      world.stop(node, {
+        power: fault["power"] === true,
+        pendingSurvives: fault["pendingSurvives"] === true,
+      });
+      afterwards(() => {
+        world.start(node);
+      });
+      return;
+    }
+    const sides = lopsided(conf);
+    const side = sides[Number(fault["choice"]) % sides.length] ?? (leader === undefined ? [] : [leader]);
+    this.#cutBetween(side, world.nodes(), afterwards);
   }
 
   #cutBetween(
@@ -191,7 +308,7 @@ export class Nemesis {
       members.length === 0 || members.filter((id) => others.has(id)).length * 2 > members.length;
     const recentUs = world.nowUs() - 2_000 * CHANGE_TIMEOUT_MS;
     return world.groups().every((group) => {
-      const asked = world.asked
+      const asked = [...world.asked]
         .filter((one) => one.group === group && one.atUs >= recentUs)
         .flatMap(({ steps }) => steps);
       const added = asked.filter(({ kind }) => kind === "addVoter").map((step) => step.node);
@@ -206,11 +323,14 @@ export class Nemesis {
           (entry) => entry.kind !== "normal" && entry.index > (status?.applied ?? image.boundary.index),
         );
         if (unsure) return false;
+        // Of what is on its way the worst may come about: those that are fine leave, those that are lost come.
         return [conf.voters, conf.votersOutgoing].every(
           (half) =>
             keeps(half) &&
-            keeps([...new Set([...half, ...added])]) &&
-            keeps(half.filter((id) => !removed.has(id))),
+            keeps([
+              ...half.filter((id) => !(removed.has(id) && others.has(id))),
+              ...added.filter((id) => !half.includes(id) && !others.has(id)),
+            ]),
         );
       });
     });
@@ -249,6 +369,11 @@ export class Nemesis {
     }
   }
 }
+
+/** Kinds that strike a leader when there is one. */
+const AT_LEADER: readonly FaultKind[] = ["crashLeader", "isolateLeader", "slowLeader", "depose"];
+/** Kinds that are of no use unless they outlast an election. */
+const LASTING: readonly FaultKind[] = ["depose", "unreadable"];
 
 /** What a stray of each variant has to be refused for. */
 const REFUSALS = ["cluster", "receiver", "incarnation", "group"] as const;

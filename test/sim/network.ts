@@ -57,6 +57,8 @@ export class SimNetwork {
   readonly #naming = new Naming();
   readonly #cut = new Set<Direction>();
   readonly #clogged = new Map<Direction, (() => void)[]>();
+  /** Microseconds that everything takes longer. */
+  readonly #slow = new Map<Direction, number>();
   /** The incarnation a sender learnt of a receiver; kept over the receiver's restarts, as a connection cache would. */
   readonly #learnt = new Map<Direction, string>();
 
@@ -84,6 +86,12 @@ export class SimNetwork {
     this.#cut.add(`${from}>${to}`);
   }
 
+  /** Messages sent from now on take so much longer; 0: no longer. */
+  slow(from: NodeId, to: NodeId, byUs: number): void {
+    if (byUs > 0) this.#slow.set(`${from}>${to}`, byUs);
+    else this.#slow.delete(`${from}>${to}`);
+  }
+
   clog(from: NodeId, to: NodeId): void {
     const direction: Direction = `${from}>${to}`;
     if (!this.#clogged.has(direction)) this.#clogged.set(direction, []);
@@ -103,6 +111,7 @@ export class SimNetwork {
   /** Every direction works again; what was held arrives now. */
   heal(): void {
     this.#cut.clear();
+    this.#slow.clear();
     const held = [...this.#clogged.values()].flat();
     this.#clogged.clear();
     for (const deliver of held) deliver();
@@ -157,8 +166,10 @@ export class SimNetwork {
     if (delaysUs.length === 0) this.#parts.marks.hit("message lost");
     if (delaysUs.length > 1) this.#parts.marks.hit("message duplicated");
     const envelope = this.#envelope(from, to);
+    const slowUs = this.#slow.get(`${from.node}>${to}`) ?? 0;
+    if (slowUs > 0) this.#parts.marks.hit("direction slow");
     for (const delayUs of delaysUs) {
-      this.#parts.timeline.after(delayUs, () => {
+      this.#parts.timeline.after(delayUs + slowUs, () => {
         this.#arrive(name, from.node, to, (receiver) => {
           receiver.messages(envelope, [carried]);
         });

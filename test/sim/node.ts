@@ -76,7 +76,7 @@ export class SimNode {
   /** Throws what opening the store throws. */
   start(process: SimProcess, attach: (process: SimProcess) => Transport): void {
     this.#lives++;
-    this.excused = this.disk.failingReads > 0;
+    this.excused = this.disk.failingReads > 0 || this.disk.hardStateUnreadable;
     const host = this.#host(process, attach);
     const life: Life = { process, host, groups: new Map(), machines: new Map() };
     this.life = life;

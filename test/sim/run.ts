@@ -5,6 +5,7 @@ import { DrawnDecisions, ReplayedDecisions } from "./decisions.ts";
 import { allInvariants } from "./invariants/index.ts";
 import { checkLiveness } from "./liveness.ts";
 import { Nemesis } from "./nemesis.ts";
+import type { ProfileName } from "./profiles.ts";
 import { Trace } from "./trace.ts";
 import type { Failure } from "./world.ts";
 import { World } from "./world.ts";
@@ -13,6 +14,8 @@ export interface RunOptions {
   readonly seed: number;
   /** Events before the faults end. */
   readonly steps: number;
+  /** What the swarm is biased towards. */
+  readonly profile?: ProfileName;
   readonly print?: (line: string) => void;
   /** Keep what was decided, for the shrinker. */
   readonly record?: boolean;
@@ -22,6 +25,7 @@ export interface RunOptions {
 
 export interface RunResult {
   readonly seed: number;
+  readonly profile: ProfileName | null;
   readonly failure: Failure | null;
   /** Events until the end or the failure, liveness phase included. */
   readonly steps: number;
@@ -46,6 +50,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     seed: options.seed,
     decisions,
     trace,
+    profile: options.profile ?? null,
     invariants: allInvariants({ refused, strays: () => strays }),
   });
   const nemesis = new Nemesis(world);
@@ -75,6 +80,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   }
   return {
     seed: options.seed,
+    profile: options.profile ?? null,
     failure: world.failure,
     steps: world.steps,
     hash: trace.hash(),

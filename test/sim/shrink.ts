@@ -16,15 +16,16 @@ type Run = (options: RunOptions) => Promise<RunResult>;
  * alone do not reproduce the failure.
  */
 export async function shrink(
-  failing: { readonly seed: number; readonly steps: number; readonly invariant: string },
+  failing: Pick<RunOptions, "seed" | "steps" | "profile"> & { readonly invariant: string },
   recorded: ReadonlyMap<string, DecisionValue>,
   options: { readonly maxRuns: number; readonly run: Run; readonly progress?: (text: string) => void },
 ): Promise<Shrunk | null> {
+  const { invariant, ...same } = failing;
   let runs = 0;
   const attempt = async (parts: readonly [string, DecisionValue][]): Promise<RunResult | null> => {
     runs++;
-    const result = await options.run({ seed: failing.seed, steps: failing.steps, replay: new Map(parts) });
-    return result.failure?.invariant === failing.invariant ? result : null;
+    const result = await options.run({ ...same, replay: new Map(parts) });
+    return result.failure?.invariant === invariant ? result : null;
   };
   let kept = [...recorded];
   let best = await attempt(kept);

@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import type { DecisionValue } from "./decisions.ts";
+import type { ProfileName } from "./profiles.ts";
 import type { RunOptions, RunResult } from "./run.ts";
 import { run } from "./run.ts";
 
@@ -11,8 +12,9 @@ export const DEFAULT_STEPS = 6_000;
 const TWICE_EVERY = 20;
 
 /** The one command that shows a failure again. */
-export function replayCommand({ seed, steps }: Pick<RunOptions, "seed" | "steps">): string {
-  return `npm run sim -- --seed ${seed} --steps ${steps} --trace`;
+export function replayCommand({ seed, profile }: Pick<RunResult, "seed" | "profile">, steps: number): string {
+  const biased = profile === null ? "" : ` --profile ${profile}`;
+  return `npm run sim -- --seed ${seed} --steps ${steps}${biased} --trace`;
 }
 
 export function report(result: RunResult, steps: number): string {
@@ -21,7 +23,7 @@ export function report(result: RunResult, steps: number): string {
     return `seed ${result.seed}: all held over ${result.steps} events (${result.virtualMs} ms)`;
   return (
     `seed ${result.seed}: "${failure.invariant}" does not hold at ${(failure.atUs / 1000).toFixed(3)} ms, ` +
-    `event ${result.steps}\n${failure.message}\nreplay: ${replayCommand({ seed: result.seed, steps })}`
+    `event ${result.steps}\n${failure.message}\nreplay: ${replayCommand(result, steps)}`
   );
 }
 
@@ -29,7 +31,7 @@ export function report(result: RunResult, steps: number): string {
 export async function runSeed(options: RunOptions): Promise<RunResult> {
   const result = await run(options);
   if (result.failure !== null || options.seed % TWICE_EVERY !== 0) return result;
-  const again = await run({ seed: options.seed, steps: options.steps });
+  const again = await run(only(options));
   if (again.hash === result.hash) return result;
   const message = `the trace hash was ${result.hash}, the second time ${again.hash}`;
   return { ...result, failure: { invariant: "a run is a function of its seed", message, atUs: 0 } };
@@ -42,6 +44,7 @@ export interface Regression {
   readonly note: string;
   readonly seed: number;
   readonly steps: number;
+  readonly profile?: ProfileName;
   /** null: the seed alone. */
   readonly decisions: Readonly<Record<string, DecisionValue>> | null;
 }
@@ -55,10 +58,21 @@ export function regressions(root: string): readonly Regression[] {
     .map((file) => JSON.parse(readFileSync(join(folder, file), "utf8")) as Regression);
 }
 
-export function runRegression({ seed, steps, decisions }: Regression): Promise<RunResult> {
-  return run(
-    decisions === null ? { seed, steps } : { seed, steps, replay: new Map(Object.entries(decisions)) },
-  );
+export function runRegression(
+  regression: Regression,
+  options: Pick<RunOptions, "print"> = {},
+): Promise<RunResult> {
+  const { decisions } = regression;
+  return run({
+    ...only(regression),
+    ...options,
+    ...(decisions !== null && { replay: new Map(Object.entries(decisions)) }),
+  });
+}
+
+/** What makes a run the run it is. */
+function only({ seed, steps, profile }: Pick<RunOptions, "seed" | "steps" | "profile">): RunOptions {
+  return { seed, steps, ...(profile !== undefined && { profile }) };
 }
 
 /** The repository, whether this file runs from `test/sim` or from `dist/test/sim`. */

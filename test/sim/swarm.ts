@@ -16,6 +16,8 @@ export interface Swarm {
   readonly keys: number;
   /** Microseconds a client thinks between two operations, at most. */
   readonly thinkUs: number;
+  /** Of 1,000 reads: asked of a node that says it leads, however many say so. */
+  readonly loyalPerMille: number;
   /** Of 1,000 operations: linearizable reads and eventual reads; the rest writes. */
   readonly readsPerMille: number;
   readonly eventualPerMille: number;
@@ -30,12 +32,21 @@ export interface Swarm {
   readonly diskFaultPerMille: number;
   readonly applyFaultPerMille: number;
   readonly clockPerMille: number;
+  /** How far the rate of a clock that is wrong may be off, of 1,000 either way. */
+  readonly clockSpread: number;
   /** Between two faults of the nemesis, and between two membership changes of a group; 0: none. */
   readonly nemesisUs: number;
   readonly churnUs: number;
+  /** Of 1,000 membership changes that could replace a member in one step: those that do. */
+  readonly replacePerMille: number;
+  /** Of 1,000 joint configurations: broken into while they last. */
+  readonly ambushPerMille: number;
   /** How often each kind of fault is drawn, relative to the others. */
   readonly weights: Readonly<Record<FaultKind, number>>;
 }
+
+/** Kinds that came later are drawn from a stream of their own, which leaves the older draws of a seed as they were. */
+const LATER_KINDS = ["slow", "slowLeader", "depose", "unreadable"] as const;
 
 export const FAULT_KINDS = [
   "crash",
@@ -53,13 +64,17 @@ export const FAULT_KINDS = [
   "badSector",
   "stray",
   "campaign",
+  ...LATER_KINDS,
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export function drawSwarm(dice: Dice): Swarm {
   const sometimes = (perMille: number, value: number): number => (dice.chance(perMille) ? value : 0);
+  const later = dice.fork("later");
+  const isLater = (kind: FaultKind): boolean => LATER_KINDS.some((one) => one === kind);
+  const weigh = (from: Dice): number => (from.chance(400) ? from.between(1, 5) : 0);
   const weights = Object.fromEntries(
-    FAULT_KINDS.map((kind) => [kind, dice.chance(400) ? dice.between(1, 5) : 0]),
+    FAULT_KINDS.map((kind) => [kind, weigh(isLater(kind) ? later : dice)]),
   ) as Record<FaultKind, number>;
   const electionTicks = dice.between(6, 14);
   return {
@@ -85,8 +100,12 @@ export function drawSwarm(dice: Dice): Swarm {
     diskFaultPerMille: sometimes(250, 2),
     applyFaultPerMille: sometimes(150, 1),
     clockPerMille: sometimes(500, dice.pick([20, 300])),
+    clockSpread: later.pick([20, 100, 300]),
+    loyalPerMille: later.pick([0, 500, 900]),
     nemesisUs: sometimes(900, dice.pick([40_000, 150_000, 400_000])),
     churnUs: sometimes(600, dice.pick([60_000, 200_000, 600_000])),
+    replacePerMille: later.pick([300, 300, 800]),
+    ambushPerMille: later.pick([0, 300, 900]),
     weights,
   };
 }

@@ -17,6 +17,8 @@ import { SimNetwork } from "./network.ts";
 import type { MessageFate, StreamFate } from "./network.ts";
 import { CLUSTER, SimNode } from "./node.ts";
 import { SimProcess } from "./process.ts";
+import { PROFILES } from "./profiles.ts";
+import type { ProfileName } from "./profiles.ts";
 import { drawSwarm } from "./swarm.ts";
 import type { Swarm } from "./swarm.ts";
 import { Timeline } from "./timeline.ts";
@@ -33,6 +35,7 @@ export interface WorldOptions {
   readonly decisions: Decisions;
   readonly trace: Trace;
   readonly invariants: readonly Invariant[];
+  readonly profile: ProfileName | null;
 }
 
 const GROUPS = [GroupId(1), GroupId(2)] as const;
@@ -53,12 +56,12 @@ export class World implements WorldView {
   readonly trace: Trace;
   readonly byId = new Map<NodeId, SimNode>();
   readonly history: ClientOperation[] = [];
-  /** When each group was last asked to change its membership, and how: the change may still be on its way. */
-  readonly asked: {
+  /** Membership changes whose end is not known: they may still be on their way. */
+  readonly asked = new Set<{
     readonly atUs: number;
     readonly group: GroupId;
     readonly steps: readonly MembershipStep[];
-  }[] = [];
+  }>();
   /** No more faults: the liveness phase. */
   calm = false;
   failure: Failure | null = null;
@@ -69,12 +72,16 @@ export class World implements WorldView {
   readonly #naming = new Naming();
   readonly #watchers: readonly Watcher[];
   readonly #touched = new Set<NodeId>();
+  readonly #committed = new Map<GroupId, number>();
+  /** Called when a replica has entered a joint configuration. */
+  whenJoint: (group: GroupId, conf: ConfState, index: number) => void = () => undefined;
   readonly #bootstrap: ReadonlyMap<GroupId, ConfState>;
   readonly #streams: { readonly [name in "network" | "disk" | "apply" | "clock"]: Dice };
 
   constructor(options: WorldOptions) {
     this.dice = new Dice(`flotilla ${options.seed}`);
-    this.swarm = drawSwarm(this.dice.fork("swarm"));
+    const drawn = drawSwarm(this.dice.fork("swarm"));
+    this.swarm = options.profile === null ? drawn : { ...drawn, ...PROFILES[options.profile] };
     this.decisions = options.decisions;
     this.trace = options.trace;
     const fork = (name: string): Dice => this.dice.fork(name);
@@ -138,6 +145,19 @@ export class World implements WorldView {
   }
   get electionUs(): number {
     return this.swarm.electionTicks * this.swarm.tickMs * 1000;
+  }
+
+  /** Everyone who says it leads: one that was deposed may not know yet. */
+  leaders(group: GroupId): readonly NodeId[] {
+    return this.nodes().filter((node) => {
+      const status = this.status(node, group);
+      return status?.state === "running" && status.role === "leader";
+    });
+  }
+
+  /** The highest index that anybody has known to be committed so far. */
+  committed(group: GroupId): number {
+    return this.#committed.get(group) ?? 0;
   }
 
   /** The one that says it leads, of the highest term. */
@@ -225,6 +245,7 @@ export class World implements WorldView {
       },
       membership: (group, conf, index) => {
         this.#tell((watcher) => watcher.membership?.(id, group, conf, index));
+        if (conf.votersOutgoing.length > 0) this.whenJoint(group, conf, index);
       },
       openFailed: (group, error) => {
         this.#openFailed(node, group, error);
@@ -237,9 +258,13 @@ export class World implements WorldView {
 
   start(node: SimNode): void {
     if (node.isUp || node.gone) return;
+    const { clockSpread } = this.swarm;
     const drift = this.decisions.decide(`clock:n${node.id}:${node.lives}`, () =>
       this.#streams.clock.chance(this.swarm.clockPerMille)
-        ? { offsetMs: this.#streams.clock.below(100_000), perMille: this.#streams.clock.between(900, 1_100) }
+        ? {
+            offsetMs: this.#streams.clock.below(100_000),
+            perMille: this.#streams.clock.between(1_000 - clockSpread, 1_000 + clockSpread),
+          }
         : null,
     ) ?? { offsetMs: 0, perMille: 1000 };
     const process = new SimProcess(this.timeline, drift, () => this.#touched.add(node.id));
@@ -308,7 +333,9 @@ export class World implements WorldView {
       for (const node of [...this.#touched].sort((a, b) => a - b)) {
         for (const group of GROUPS) {
           const status = this.status(node, group);
-          if (status !== null) this.#tell((watcher) => watcher.status?.(node, status));
+          if (status === null) continue;
+          if (status.commit > this.committed(group)) this.#committed.set(group, status.commit);
+          this.#tell((watcher) => watcher.status?.(node, status));
         }
       }
       this.#touched.clear();

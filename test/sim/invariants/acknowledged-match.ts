@@ -21,6 +21,8 @@ export const acknowledgedMatch: Invariant = {
         const mine = world.image(node, group);
         const theirs = world.image(message.to, group);
         if (mine === null || theirs === null) return;
+        // One transaction may have replaced the entry since, by what the next leader sent.
+        if (mine.hardState.term > message.term) return;
         if (differ(mine, theirs, message.match))
           fail(
             `n${node} g${group}: acknowledges ${message.match} to n${message.to}, but holds term ` +

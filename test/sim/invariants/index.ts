@@ -17,6 +17,7 @@ import { oneChangeAtATime } from "./one-change-at-a-time.ts";
 import { oneLeaderPerTerm } from "./one-leader-per-term.ts";
 import { oneVotePerTerm } from "./one-vote-per-term.ts";
 import { onlyVotersCampaign } from "./only-voters-campaign.ts";
+import { readsAreFresh } from "./reads-are-fresh.ts";
 import { promisedAfterSynced } from "./promised-after-synced.ts";
 import { stateMachineSafety } from "./state-machine-safety.ts";
 
@@ -40,6 +41,7 @@ export function allInvariants(parts: {
     configurationsOverlap,
     oneChangeAtATime,
     onlyVotersCampaign,
+    readsAreFresh,
     linearizable,
     eventualReads,
     acknowledgedIsKept(parts.refused),

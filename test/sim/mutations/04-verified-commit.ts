@@ -1,5 +1,5 @@
 import type { Mutation } from "./mutation.ts";
-import { ONE_AT_A_TIME } from "./conditions.ts";
+import { BACKS_UP_FAR } from "./conditions.ts";
 
 export const verifiedCommit: readonly Mutation[] = [
   {
@@ -13,7 +13,8 @@ export const verifiedCommit: readonly Mutation[] = [
         replace: "log.commitTo(lower(message.commit, log.lastIndex()));",
       },
     ],
-    conditions: ONE_AT_A_TIME,
+    conditions: BACKS_UP_FAR,
+    profile: "stale-tails",
   },
   {
     name: "heartbeat-carries-whole-commit",

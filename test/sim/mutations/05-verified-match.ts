@@ -1,5 +1,5 @@
 import type { Mutation } from "./mutation.ts";
-import { ONE_AT_A_TIME } from "./conditions.ts";
+import { BACKS_UP_FAR } from "./conditions.ts";
 
 export const verifiedMatch: readonly Mutation[] = [
   {
@@ -13,6 +13,7 @@ export const verifiedMatch: readonly Mutation[] = [
         replace: "accept(core, message.from, log.lastIndex());",
       },
     ],
-    conditions: ONE_AT_A_TIME,
+    conditions: BACKS_UP_FAR,
+    profile: "stale-tails",
   },
 ];

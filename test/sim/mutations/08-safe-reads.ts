@@ -12,6 +12,7 @@ export const safeReads: readonly Mutation[] = [
         replace: "if (core.term < 0) core.reads.waitForFirstCommit(read);",
       },
     ],
+    profile: "deposed-leaders",
   },
   {
     name: "read-without-proof",
@@ -24,6 +25,7 @@ export const safeReads: readonly Mutation[] = [
         replace: "  else answer(core, read, core.log.committed);",
       },
     ],
+    profile: "deposed-leaders",
   },
   {
     name: "read-token-reused",
@@ -36,5 +38,6 @@ export const safeReads: readonly Mutation[] = [
         replace: "for (const round of this.#rounds) round.acks.add(from);",
       },
     ],
+    profile: "deposed-leaders",
   },
 ];

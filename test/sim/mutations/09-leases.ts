@@ -14,6 +14,7 @@ export const leases: readonly Mutation[] = [
       },
     ],
     conditions: LEASE_READS,
+    profile: "leases",
   },
   {
     name: "lease-from-arrival",
@@ -27,5 +28,6 @@ export const leases: readonly Mutation[] = [
       },
     ],
     conditions: LEASE_READS,
+    profile: "leases",
   },
 ];

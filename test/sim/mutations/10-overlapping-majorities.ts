@@ -29,6 +29,7 @@ export const overlappingMajorities: readonly Mutation[] = [
         replace: "return first;",
       },
     ],
+    profile: "joint-changes",
   },
   {
     name: "joint-vote-by-new-half",
@@ -41,5 +42,6 @@ export const overlappingMajorities: readonly Mutation[] = [
         replace: `  if (first !== "pending" || second !== "lost") return first;`,
       },
     ],
+    profile: "joint-changes",
   },
 ];

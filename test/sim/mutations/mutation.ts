@@ -1,3 +1,5 @@
+import type { ProfileName } from "../profiles.ts";
+
 /** A deliberate bug: exact text of one source file and what stands there instead. */
 export interface Edit {
   readonly file: string;
@@ -15,4 +17,6 @@ export interface Mutation {
   readonly edits: readonly Edit[];
   /** Edits that are no bug but what the bug needs around it; with them alone everything has to hold. */
   readonly conditions?: readonly Edit[];
+  /** What the swarm is biased towards in the hunt for it. */
+  readonly profile?: ProfileName;
 }

@@ -8,21 +8,34 @@ export const TABLE_ENDS = "<!-- /mutations -->";
 
 export interface TableRow {
   readonly mutation: Mutation;
-  readonly found: Catch | null;
+  /** One hunt from each of the starts. */
+  readonly found: readonly (Catch | null)[];
 }
 
-export function renderTable(rows: readonly TableRow[], limits: { steps: number; seeds: number }): string {
+export interface TableLimits {
+  readonly steps: number;
+  readonly seeds: number;
+  /** The first seeds of the hunts. */
+  readonly starts: readonly number[];
+}
+
+export function renderTable(rows: readonly TableRow[], limits: TableLimits): string {
   const lines = rows.map(({ mutation, found }) => {
-    const caught =
-      found === null
+    const caught = found.filter((one) => one !== null);
+    const invariants = [...new Set(caught.map(({ invariant }) => invariant))];
+    const cells =
+      caught.length < found.length
         ? `**survived ${limits.seeds} seeds** | |`
-        : `${found.invariant} | ${found.seeds} | ${found.steps}`;
-    return `| ${mutation.rule} | \`${mutation.name}\` | ${mutation.why} | ${caught} |`;
+        : `${invariants.join("; ")} | ${caught.map(({ seeds }) => seeds).join(", ")} | ` +
+          caught.map(({ steps }) => steps).join(", ");
+    const biased = mutation.profile === undefined ? "" : ` (profile \`${mutation.profile}\`)`;
+    return `| ${mutation.rule} | \`${mutation.name}\` | ${mutation.why}${biased} | ${cells} |`;
   });
   return [
     TABLE_BEGINS,
     "",
-    `Seeds from 1 on, ${limits.steps} events with faults each; steps are the events of the run that caught it.`,
+    `Hunted ${limits.starts.length} times, over ${limits.seeds} seeds from ${limits.starts.join(", from ")} on, ${limits.steps} events with ` +
+      "faults each. Seeds is how many it took, steps the events of the run that caught it, for each of the hunts.",
     "",
     "| rule | mutation | what it breaks | caught by | seeds | steps |",
     "|---|---|---|---|---|---|",
@@ -33,11 +46,7 @@ export function renderTable(rows: readonly TableRow[], limits: { steps: number; 
 }
 
 /** Replaces what stands between the markers of the module's README, which is made when there is none. */
-export function writeTable(
-  root: string,
-  rows: readonly TableRow[],
-  limits: { steps: number; seeds: number },
-): void {
+export function writeTable(root: string, rows: readonly TableRow[], limits: TableLimits): void {
   const path = join(root, "shards", "README.md");
   const text = existsSync(path) ? readFileSync(path, "utf8") : "# The replication layer\n";
   const table = renderTable(rows, limits);

@@ -24,5 +24,6 @@ export const oneChange: readonly Mutation[] = [
         replace: "return change === null || change > 0 ? null : `the membership",
       },
     ],
+    profile: "joint-changes",
   },
 ];

@@ -8,7 +8,11 @@ import { VectorService } from "./api/vector-service.ts";
 import { Authenticator } from "./auth/authenticator.ts";
 import { Catalogue } from "./catalog/catalogue.ts";
 import { Controller } from "./catalog/controller.ts";
-import { LocalCluster } from "./cluster/local-cluster.ts";
+import { ClusterRouter } from "./cluster/cluster-router.ts";
+import { NodeCallsClient } from "./cluster/node-calls/client.ts";
+import { NodeCallsServer } from "./cluster/node-calls/server.ts";
+import type { NodeCallsEvent } from "./cluster/node-calls/wire.ts";
+import { PlacementLoop } from "./cluster/placement-loop.ts";
 import { Roles } from "./cluster/roles.ts";
 import type { NodeStatus } from "./cluster/types.ts";
 import { DataDirectory } from "./config/data-directory.ts";
@@ -27,8 +31,11 @@ import { reportDelay } from "./threads/delay.ts";
 import { consensusHandlers, reportHandlers } from "./threads/front-handlers.ts";
 import { shardActions } from "./threads/shard-actions.ts";
 import { Threads, type ConsensusRpc } from "./threads/start.ts";
+import { peerProof } from "./threads/peer-proof.ts";
 import { consensusLimits, engineSettings } from "./threads/settings.ts";
 
+/** The catalogue's own group. */
+const CATALOGUE = 0;
 /** Longest a command of the cluster itself may take; the next round of whoever gave it tries again. */
 const COMMAND_MS = 5_000;
 /** Largest gRPC message in either direction: the largest answer of one shard, and room. */
@@ -153,7 +160,18 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     build: buildFacts(),
   });
   const consensus = consensusClient(threads);
-  const cluster = new LocalCluster(
+  const proof = peerProof({
+    secret: config.cluster.secret ?? "",
+    cluster: clusterId,
+    node: nodeId,
+    incarnation: data.incarnation,
+  });
+  const onEvent = (event: NodeCallsEvent): void => log.debug(event, "calls between nodes");
+  using peers = new NodeCallsClient({ nodeId }, { proof, onEvent });
+  const followPeers = (): void => peers.setNodes(catalogue.nodes().filter(({ grpc }) => grpc !== ""));
+  followPeers();
+  catalogue.onChange(followPeers);
+  const cluster = new ClusterRouter(
     {
       nodeId,
       run: `${nodeId}-${randomUUID()}`,
@@ -168,9 +186,10 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       controller,
       consensus,
       engines: engineClient(threads),
+      peers,
       roles,
       node,
-      encode: (key, operations) => encodeEntry({ origin: "", sequence: 0, ...key, operations }),
+      encode: (key, operations) => encodeEntry({ ...key, operations }),
     },
   );
   metrics.watch({
@@ -185,11 +204,12 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const command: RunCommand = async (what) =>
     await cluster.command(what, { signal: AbortSignal.timeout(COMMAND_MS) });
   desk.open(command);
+  using nodeCalls = new NodeCallsServer({}, { proof, handlers: cluster.handlers, onEvent });
   const grpc = await named("grpc.addr", addresses.grpc, () =>
     serveGrpc({
       ...splitAddress(addresses.grpc),
       messageBytesMax: GRPC_MESSAGE_BYTES,
-      services: [],
+      services: [(server) => nodeCalls.addTo(server)],
     }),
   );
   const http = await named("http.addr", addresses.http, () =>
@@ -221,6 +241,19 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       }),
     );
     await failed.orDone(controller.start(() => catalogue.collections()));
+    using placement = new PlacementLoop(
+      { nodeId, everyMs: config.cluster.controlMs, replaceAfterMs: config.cluster.replaceAfterMs },
+      {
+        catalogue,
+        leads: () => roles.leads(CATALOGUE),
+        ask: (node, method, request, timeoutMs) => cluster.ask(node, method, request, timeoutMs),
+        command,
+        decided: (decision) => log.info(decision, "placement"),
+        failed: (decision, error) => log.warn({ decision, error: error.message }, "placement failed"),
+        nowMs: () => performance.now(),
+      },
+    );
+    catalogue.onChange(() => placement.nudge());
     life.serving = true;
     announce(`ready http=${http.address} grpc=${grpc.address} peer=${peerBound} node=${nodeId}`);
     await failed.orDone(aborted(stop));
@@ -230,6 +263,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     life.serving = false;
     const drainMs = failed.error === null ? config.shutdown.drainMs : 0;
     await http.close({ drainMs });
+    nodeCalls[Symbol.dispose]();
     await grpc.close({ drainMs });
   }
   // The groups first, so that nothing is handed to engines that are closing; then the engines save what they hold.

@@ -9,12 +9,13 @@ const RETRY_AFTER = 1;
 
 /** What became of one entry, where the caller has to choose how to go on; everything else is thrown. */
 export type EntryFate =
-  | { readonly kind: "done"; readonly index: number; readonly outcome: WriteOutcome | null }
+  | { readonly kind: "done"; readonly index: number; readonly outcome: unknown }
   /** It never happened and never will: proposing it again is safe. */
-  | { readonly kind: "again"; readonly leader: number | null }
+  | { readonly kind: "again"; readonly leader: number | null; readonly why: ApiError | null }
   | { readonly kind: "failed"; readonly error: ApiError };
 
-interface Place {
+/** A shard and its group. */
+export interface Place {
   readonly shard: number;
   readonly group: number;
 }
@@ -22,13 +23,13 @@ interface Place {
 export function fateOf(outcome: ProposalOutcome, place: Place, roles: Roles): EntryFate {
   switch (outcome.kind) {
     case "applied":
-      return { kind: "done", index: outcome.index, outcome: outcome.result as WriteOutcome };
+      return { kind: "done", index: outcome.index, outcome: outcome.result };
     case "committed":
       return { kind: "done", index: outcome.index, outcome: null };
     case "notLeader":
-      return { kind: "again", leader: outcome.leader };
+      return { kind: "again", leader: outcome.leader, why: null };
     case "overwritten":
-      return { kind: "again", leader: null };
+      return { kind: "again", leader: null, why: null };
     case "dropped":
       switch (outcome.why) {
         case "overloaded":
@@ -45,7 +46,7 @@ export function fateOf(outcome: ProposalOutcome, place: Place, roles: Roles): En
         case "aborted":
           return failed("DEADLINE_EXCEEDED", "Timeout error: the write was not proposed in time");
         case "refusedByCore":
-          return { kind: "again", leader: null };
+          return { kind: "again", leader: null, why: null };
       }
       break;
     case "unknown":
@@ -60,13 +61,17 @@ export function fateOf(outcome: ProposalOutcome, place: Place, roles: Roles): En
   throw new TypeError(`a proposal ended in a way that is not known: ${JSON.stringify(outcome)}`);
 }
 
-/** Returns when the replica may be read; throws why not. */
-export function checkRead(outcome: ReadOutcome, place: Place, roles: Roles): void {
+/** null: the replica may be read; else who leads, as far as it knows. Throws why it may not be. */
+export function checkRead(
+  outcome: ReadOutcome,
+  place: Place,
+  roles: Roles,
+): { readonly kind: "notLeader"; readonly leader: number | null } | null {
   switch (outcome.kind) {
     case "ready":
-      return;
+      return null;
     case "notLeader":
-      throw noLeader(place);
+      return outcome;
     case "dropped":
       throw outcome.why === "overloaded"
         ? new ApiError("OVERLOADED", `shard ${place.shard} has as many reads waiting as it may`, {
@@ -128,6 +133,9 @@ export function asApiError(error: unknown): unknown {
     case "THREAD_GONE":
     case "SHARD_CLOSED":
     case "CLOSED":
+    case "UNREACHABLE":
+    case "BAD_REPLY":
+    case "BAD_CALL":
       return new ApiError(
         "NOT_READY",
         `Service unavailable: ${message}`,
@@ -142,6 +150,11 @@ export function asApiError(error: unknown): unknown {
       return new ApiError("SHARD_FAILED", `Service unavailable: ${message}`, {}, options);
     case "STORE_FULL":
       return new ApiError("OUT_OF_SPACE", message, {}, options);
+    case "TOO_LARGE":
+      return new ApiError("TOO_LARGE", message, {}, options);
+    case "DEADLINE":
+    case "ABORTED":
+      return new ApiError("DEADLINE_EXCEEDED", `Timeout error: ${message}`, {}, options);
     default:
       return error;
   }

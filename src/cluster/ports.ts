@@ -1,5 +1,7 @@
 /** What routing needs of the node's other threads; the composition root connects them, tests bring small real ones. */
-import type { GroupStatus, ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
+import type { GroupStatus, MembershipStep, ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
+import type { NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
+import type { NodeCallOptions } from "./node-calls/link.ts";
 import type {
   EngineStats,
   PayloadSelector,
@@ -26,6 +28,35 @@ export interface Consensus {
   readIndex(group: number, options: WaitFor): Promise<ReadOutcome>;
   waitApplied(group: number, index: number, options: WaitFor): Promise<ReadOutcome>;
   status(group: number): Promise<GroupStatus | null>;
+  /** Of every group that is open here, the catalogue's included. */
+  statuses(): Promise<readonly GroupStatus[]>;
+  changeMembership(
+    group: number,
+    steps: readonly MembershipStep[],
+    options: WaitFor,
+  ): Promise<ProposalOutcome>;
+  /** Why leadership is not being handed over, or null: it is begun. */
+  transfer(group: number, to: number): Promise<string | null>;
+}
+
+/** The shards that this node holds. */
+export interface LocalShards {
+  isOpen(group: number): boolean;
+  /** Why it failed to open. */
+  error(group: number): Error | null;
+}
+
+/** The other nodes; `NodeCallsClient` is one. */
+export interface Peers {
+  /** Whether a call would be sent now; `dialling`: it would wait. */
+  stateOf(node: number): "dialling" | "open" | "down";
+  /** Throws NodeCallError, or the ApiError that the other node threw. */
+  call<M extends NodeMethod>(
+    node: number,
+    method: M,
+    request: RequestOf<M>,
+    options: NodeCallOptions,
+  ): Promise<ReplyOf<M>>;
 }
 
 /** How points are to be shown. */

@@ -1,42 +1,23 @@
-/** From a question to the shards that can answer it, fresh enough, and to one answer. */
+/** From a question to the shards that can answer it, and to one answer. */
 import type { CatalogueCollection } from "../catalog/types.ts";
 import { mergeHits, mergePages } from "./merge.ts";
-import { asApiError, checkRead, noLeader, stoppedError } from "./outcomes.ts";
-import type { Consensus, Engines, Shape } from "./ports.ts";
-import type { Roles } from "./roles.ts";
+import type { Place } from "./outcomes.ts";
+import type { Engines, Peers, Shape } from "./ports.ts";
+import type { Question, ReplicaReads } from "./replica-reads.ts";
 import { shardOf } from "./shard-of.ts";
 import type { PointId, ReadOptions, ScoredPoint, ScrollPage, SearchQuery, StoredPoint } from "./types.ts";
 
-interface Place {
-  readonly shard: number;
-  readonly group: number;
-}
-
 export interface ReadPathParts {
-  readonly consensus: Consensus;
   readonly engines: Engines;
-  readonly roles: Roles;
-  /** Throws why the shard cannot be asked yet, or any more. */
-  readonly checkOpen: (place: Place) => void;
+  readonly peers: Peers;
+  readonly replicas: Pick<ReplicaReads, "ask">;
 }
 
 export class ReadPath {
-  readonly #timeoutMs: number;
   readonly #parts: ReadPathParts;
-  /** The highest index each group is known to have applied: a session that has seen no more need not ask. */
-  readonly #applied = new Map<number, number>();
 
-  constructor(options: { readonly timeoutMs: number }, parts: ReadPathParts) {
-    this.#timeoutMs = options.timeoutMs;
+  constructor(parts: ReadPathParts) {
     this.#parts = parts;
-  }
-
-  /** An applied write tells how far its shard is. */
-  sawApplied(group: number, index: number): void {
-    if (index > (this.#applied.get(group) ?? 0)) this.#applied.set(group, index);
-  }
-  forget(group: number): void {
-    this.#applied.delete(group);
   }
 
   async search(
@@ -44,17 +25,13 @@ export class ReadPath {
     queries: readonly SearchQuery[],
     options: ReadOptions,
   ): Promise<readonly (readonly ScoredPoint[])[]> {
-    const { engines } = this.#parts;
     if (collection.shards.length === 1) {
-      return await this.#ask(collection, options, ({ group }) =>
-        engines.search(group, queries, options.signal),
-      ).then(([only = []]) => only);
+      const [only = []] = await this.#ask(collection, options, this.#search(queries));
+      return only;
     }
     // Any shard may hold all of the best: each is asked for everything up to the end of the page.
     const whole = queries.map((query) => ({ ...query, offset: 0, limit: query.offset + query.limit }));
-    const answers = await this.#ask(collection, options, ({ group }) =>
-      engines.search(group, whole, options.signal),
-    );
+    const answers = await this.#ask(collection, options, this.#search(whole));
     return queries.map((query, at) =>
       mergeHits(
         collection.vectors.distance,
@@ -70,7 +47,7 @@ export class ReadPath {
     shape: Shape,
     options: ReadOptions,
   ): Promise<readonly StoredPoint[]> {
-    const { engines } = this.#parts;
+    const { engines, peers } = this.#parts;
     const shard = shardOf(collection);
     const wanted = new Map<number, PointId[]>();
     for (const id of new Set(ids)) {
@@ -82,7 +59,11 @@ export class ReadPath {
     const found = await this.#ask(
       collection,
       options,
-      (place) => engines.retrieve(place.group, wanted.get(place.shard) ?? [], shape, options.signal),
+      {
+        here: (place, signal) => engines.retrieve(place.group, wanted.get(place.shard) ?? [], shape, signal),
+        there: (node, place, fresh, call) =>
+          peers.call(node, "retrieve", { ...fresh, ...shape, ids: wanted.get(place.shard) ?? [] }, call),
+      },
       (place) => wanted.has(place.shard),
     );
     const byId = new Map(found.flat().map((point) => [point.id, point]));
@@ -94,59 +75,41 @@ export class ReadPath {
     page: Shape & { readonly from: PointId | null; readonly limit: number },
     options: ReadOptions,
   ): Promise<ScrollPage> {
-    const { engines } = this.#parts;
-    const pages = await this.#ask(collection, options, ({ group }) =>
-      engines.scroll(group, page, options.signal),
-    );
+    const { engines, peers } = this.#parts;
+    const pages = await this.#ask(collection, options, {
+      here: ({ group }, signal) => engines.scroll(group, page, signal),
+      there: (node, _, fresh, call) => peers.call(node, "scroll", { ...fresh, ...page }, call),
+    });
     return mergePages(pages, page.limit);
   }
 
   async count(collection: CatalogueCollection, options: ReadOptions): Promise<number> {
-    const { engines } = this.#parts;
-    const counts = await this.#ask(collection, options, ({ group }) => engines.count(group, options.signal));
+    const { engines, peers } = this.#parts;
+    const counts = await this.#ask(collection, options, {
+      here: ({ group }, signal) => engines.count(group, signal),
+      there: (node, _, fresh, call) => peers.call(node, "count", fresh, call),
+    });
     return counts.reduce((sum, points) => sum + points, 0);
   }
 
-  /** Asks every shard (or those that match) side by side, each once it is as fresh as wanted. */
-  async #ask<T>(
-    collection: CatalogueCollection,
-    options: ReadOptions,
-    ask: (place: Place) => Promise<T>,
-    matches: (place: Place) => boolean = () => true,
-  ): Promise<readonly T[]> {
-    try {
-      return await Promise.all(
-        collection.shards.filter(matches).map(async (place) => {
-          this.#parts.checkOpen(place);
-          await this.#fresh(place, options);
-          return await ask(place);
-        }),
-      );
-    } catch (error) {
-      throw asApiError(error);
-    }
+  #search(queries: readonly SearchQuery[]): Question<readonly (readonly ScoredPoint[])[]> {
+    const { engines, peers } = this.#parts;
+    return {
+      here: ({ group }, signal) => engines.search(group, queries, signal),
+      there: (node, _, fresh, call) => peers.call(node, "search", { ...fresh, queries }, call),
+    };
   }
 
-  async #fresh(place: Place, { consistency, signal }: ReadOptions): Promise<void> {
-    const { consensus, roles } = this.#parts;
-    const wait = { timeoutMs: this.#timeoutMs, signal };
-    switch (consistency.level) {
-      case "eventual":
-        return;
-      case "leader":
-        if (roles.leads(place.group)) return;
-        if (roles.of(place.group).stopped !== null) throw stoppedError(place, roles, "it stopped");
-        throw noLeader(place);
-      case "session": {
-        const index = consistency.atLeast.find(({ shard }) => shard === place.shard)?.index ?? 0;
-        if (index <= (this.#applied.get(place.group) ?? 0)) return;
-        checkRead(await consensus.waitApplied(place.group, index, wait), place, roles);
-        this.sawApplied(place.group, index);
-        return;
-      }
-      case "linearizable":
-        checkRead(await consensus.readIndex(place.group, wait), place, roles);
-        return;
-    }
+  /** Asks every shard (or those that match) side by side. */
+  async #ask<T>(
+    collection: CatalogueCollection,
+    { consistency, signal }: ReadOptions,
+    question: Question<T>,
+    matches: (place: Place) => boolean = () => true,
+  ): Promise<readonly T[]> {
+    const places = collection.shards.filter(matches);
+    return await Promise.all(
+      places.map((place) => this.#parts.replicas.ask(place, consistency, question, signal)),
+    );
   }
 }

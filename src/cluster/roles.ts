@@ -14,6 +14,7 @@ export class Roles {
   readonly #nodeId: () => number | null;
   readonly #groups = new Map<number, GroupRole>();
   readonly #waiting = new Map<number, Set<() => void>>();
+  readonly #watching = new Map<number, Set<() => void>>();
 
   /** `nodeId`: null until this node has its place in a cluster. */
   constructor(nodeId: () => number | null) {
@@ -35,6 +36,21 @@ export class Roles {
     const waiting = this.#waiting.get(group);
     this.#waiting.delete(group);
     for (const wake of waiting ?? []) wake();
+    for (const tell of [...(this.#watching.get(group) ?? [])]) tell();
+  }
+  /** Something was told of the group, and it was not forgotten since: a replica of it is open here. */
+  knows(group: number): boolean {
+    return this.#groups.has(group);
+  }
+  /** Calls back after each change; the returned function ends that. */
+  watch(group: number, listener: () => void): () => void {
+    const watching = this.#watching.get(group) ?? new Set();
+    this.#watching.set(group, watching);
+    watching.add(listener);
+    return () => {
+      watching.delete(listener);
+      if (watching.size === 0 && this.#watching.get(group) === watching) this.#watching.delete(group);
+    };
   }
   forget(group: number): void {
     this.#groups.delete(group);

@@ -5,13 +5,12 @@
  * in order and nothing follows one that was rejected; shards go side by side. A write of several entries can therefore
  * be carried out in part: the error says so, and repeating it with its Idempotency-Key does the rest, once.
  */
-import { ApiError } from "../api/errors.ts";
+import { ApiError, type ShardResult } from "../api/errors.ts";
 import type { CatalogueCollection } from "../catalog/types.ts";
 import type { WriteOutcome } from "../engine/types.ts";
 import { KeyLedger } from "./key-ledger.ts";
-import { asApiError, fateOf, noLeader, rejection, type EntryFate } from "./outcomes.ts";
-import type { Consensus } from "./ports.ts";
-import type { Roles } from "./roles.ts";
+import { rejection, type Place } from "./outcomes.ts";
+import type { Proposer } from "./proposer.ts";
 import { shardOf } from "./shard-of.ts";
 import { splitWrites, type ShardWrites } from "./split.ts";
 import type { WriteOp, WriteOptions, WriteReceipt } from "./types.ts";
@@ -22,41 +21,40 @@ export interface EntryKey {
   readonly sequence: number;
 }
 
-export type EncodeEntry = (key: EntryKey | null, operations: readonly WriteOp[]) => Uint8Array;
+export type EncodeEntry = (key: EntryKey, operations: readonly WriteOp[]) => Uint8Array;
 
 export interface WritePathOptions {
+  /** Names this run of the process: entries of requests without a key get an origin of their own from it. */
+  readonly run: string;
   /** `limits.entry_bytes` */
   readonly entryBytes: number;
   /** `queue.write_bytes` */
   readonly bytesMax: number;
-  /** Longest wait for an outcome; the request's own signal usually ends it before. */
-  readonly timeoutMs: number;
 }
 
-/** Proposals of one entry that were refused without effect before the client hears of it. */
-const ATTEMPTS_MAX = 5;
-
 interface Progress {
+  readonly shard: number;
+  readonly entries: number;
   index: number;
   applied: number;
   duplicate: boolean;
+  error: unknown;
 }
 
 export class WritePath {
   readonly #options: WritePathOptions;
-  readonly #consensus: Consensus;
-  readonly #roles: Roles;
+  readonly #proposer: Pick<Proposer, "propose">;
   readonly #encode: EncodeEntry;
   readonly #keys = new KeyLedger();
   #bytes = 0;
+  #requests = 0;
 
   constructor(
     options: WritePathOptions,
-    parts: { readonly consensus: Consensus; readonly roles: Roles; readonly encode: EncodeEntry },
+    parts: { readonly proposer: Pick<Proposer, "propose">; readonly encode: EncodeEntry },
   ) {
     this.#options = options;
-    this.#consensus = parts.consensus;
-    this.#roles = parts.roles;
+    this.#proposer = parts.proposer;
     this.#encode = parts.encode;
   }
 
@@ -73,7 +71,6 @@ export class WritePath {
     options.signal.throwIfAborted();
     const { entryBytes } = this.#options;
     const writes = splitWrites(operations, { entryBytes, shardOf: shardOf(collection) });
-    const entries = writes.reduce((sum, shard) => sum + shard.entries.length, 0);
     const key = options.idempotencyKey;
     if (key !== null) {
       const encoded = writes.flatMap((shard) =>
@@ -81,49 +78,57 @@ export class WritePath {
       );
       this.#keys.claim(collection.id, key, encoded);
     }
-    const ends = await Promise.allSettled(
-      writes.map((shard) => this.#writeShard(collection, shard, options)),
+    const origin = key ?? `${this.#options.run}/${++this.#requests}`;
+    const done = await Promise.all(
+      writes.map((shard) => this.#writeShard(collection, shard, origin, options)),
     );
-    const done = ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : []));
-    const errors = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
-    const applied = ends.reduce(
-      (sum, end) => sum + (end.status === "fulfilled" ? end.value.applied : appliedBefore(end.reason)),
-      0,
-    );
-    if (errors.length > 0) throw worst(errors, applied, entries);
+    if (done.some(({ error }) => error !== null)) throw worst(done);
     return {
-      indexes: writes.map(({ shard }, at) => ({ shard, index: done[at]?.index ?? 0 })),
-      duplicate: done.length > 0 && done.every(({ duplicate }) => duplicate),
+      indexes: done.map(({ shard, index }) => ({ shard, index })),
+      duplicate: key !== null && done.length > 0 && done.every(({ duplicate }) => duplicate),
     };
   }
 
+  /** Never throws: what went wrong is part of the progress. */
   async #writeShard(
     collection: CatalogueCollection,
     { shard, entries }: ShardWrites,
+    origin: string,
     options: WriteOptions,
   ): Promise<Progress> {
     const place = { shard, group: collection.shards[shard]?.group ?? -1 };
-    const progress: Progress = { index: 0, applied: 0, duplicate: true };
-    for (const [sequence, operations] of entries.entries()) {
-      const key = options.idempotencyKey === null ? null : { origin: options.idempotencyKey, sequence };
-      try {
-        const { index, outcome } = await this.#writeEntry(place, this.#encode(key, operations), options);
+    const progress: Progress = {
+      shard,
+      entries: entries.length,
+      index: 0,
+      applied: 0,
+      duplicate: true,
+      error: null,
+    };
+    try {
+      for (const [sequence, operations] of entries.entries()) {
+        const data = this.#encode({ origin, sequence }, operations);
+        const { index, outcome, repeated } = await this.#writeEntry(place, data, options);
         progress.index = Math.max(progress.index, index);
         if (outcome?.kind === "rejected") throw rejection(outcome);
         progress.applied++;
-        progress.duplicate &&= outcome?.duplicate ?? false;
-      } catch (error) {
-        throw progress.applied === 0 ? error : new PartlyApplied(progress.applied, error);
+        progress.duplicate &&= !repeated && (outcome?.duplicate ?? false);
       }
+    } catch (error) {
+      progress.error = error;
     }
     return progress;
   }
 
   async #writeEntry(
-    place: { readonly shard: number; readonly group: number },
+    place: Place,
     data: Uint8Array,
-    options: WriteOptions,
-  ): Promise<{ readonly index: number; readonly outcome: WriteOutcome | null }> {
+    { wait, signal }: WriteOptions,
+  ): Promise<{
+    readonly index: number;
+    readonly outcome: WriteOutcome | null;
+    readonly repeated: boolean;
+  }> {
     const bytes = data.byteLength;
     if (this.#bytes + bytes > this.#options.bytesMax && this.#bytes > 0) {
       throw new ApiError(
@@ -134,63 +139,12 @@ export class WritePath {
     }
     this.#bytes += bytes;
     try {
-      for (let attempt = 1; ; attempt++) {
-        // Proposing gives the bytes away; what may have to be repeated is kept.
-        const fate = await this.#propose(
-          place,
-          this.#roles.leads(place.group) ? data : data.slice(),
-          options,
-        );
-        if (fate.kind === "done") return fate;
-        if (fate.kind === "failed") throw this.#inTime(fate.error, options);
-        // Given away, or refused again and again while leadership is handed over: the client tries again.
-        if (data.byteLength === 0 || attempt === ATTEMPTS_MAX) throw noLeader(place);
-        await this.#roles.leading(place.group, options.signal);
-      }
+      const end = await this.#proposer.propose(place, data, { wait: wait ? "applied" : "committed", signal });
+      return { index: end.index, outcome: end.result as WriteOutcome | null, repeated: end.repeated };
     } finally {
       this.#bytes -= bytes;
     }
   }
-
-  async #propose(
-    place: { readonly shard: number; readonly group: number },
-    data: Uint8Array,
-    options: WriteOptions,
-  ): Promise<EntryFate> {
-    try {
-      const outcome = await this.#consensus.propose(place.group, data, {
-        wait: options.wait ? "applied" : "committed",
-        timeoutMs: this.#options.timeoutMs,
-        signal: options.signal,
-      });
-      return fateOf(outcome, place, this.#roles);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "THREAD_GONE") {
-        const unknown = [{ shard: place.shard, term: null, index: null }];
-        const message = `Service unavailable: the node is ending; the write may still happen: ${error.message}`;
-        throw new ApiError("OUTCOME_UNKNOWN", message, { unknown }, { cause: error });
-      }
-      throw asApiError(error);
-    }
-  }
-
-  /** A write that was never proposed ends with the error its deadline brought along. */
-  #inTime(error: ApiError, { signal }: WriteOptions): unknown {
-    return error.code === "DEADLINE_EXCEEDED" && signal.aborted ? signal.reason : error;
-  }
-}
-
-/** Some entries of a shard are in; the next one failed for `cause`. */
-class PartlyApplied extends Error {
-  readonly applied: number;
-  constructor(applied: number, cause: unknown) {
-    super("partly applied", { cause });
-    this.applied = applied;
-  }
-}
-
-function appliedBefore(error: unknown): number {
-  return error instanceof PartlyApplied ? error.applied : 0;
 }
 
 /**
@@ -198,22 +152,42 @@ function appliedBefore(error: unknown): number {
  * still happen. The same holds when other entries are in already and the error's promise "nothing was changed" would
  * be false.
  */
-function worst(errors: readonly unknown[], applied: number, entries: number): unknown {
-  const causes = errors.map((error) => (error instanceof PartlyApplied ? error.cause : error));
+function worst(done: readonly Progress[]): unknown {
+  const causes = done.flatMap(({ error }) => (error === null ? [] : [error]));
+  const entries = done.reduce((sum, shard) => sum + shard.entries, 0);
+  const applied = done.reduce((sum, shard) => sum + shard.applied, 0);
   const unknown = causes.flatMap((cause) =>
     cause instanceof ApiError && cause.code === "OUTCOME_UNKNOWN" ? (cause.details.unknown ?? []) : [],
   );
   const first = causes.find((cause) => !(cause instanceof ApiError)) ?? causes[0];
   if (!(first instanceof ApiError)) return first;
   const lead = causes.find((cause) => cause instanceof ApiError && cause.code === "OUTCOME_UNKNOWN") ?? first;
-  if (!(lead instanceof ApiError) || (applied === 0 && unknown.length === 0)) return first;
-  const promisesNothing = ["OVERLOADED", "DEADLINE_EXCEEDED", "NO_LEADER", "NOT_READY"].includes(lead.code);
+  if (!(lead instanceof ApiError) || (done.length === 1 && applied === 0)) return first;
+  const shards = done.length > 1 ? { shards: done.map(shardResult) } : {};
+  if (applied === 0 && unknown.length === 0) {
+    return new ApiError(lead.code, lead.message, { ...lead.details, ...shards }, { cause: lead });
+  }
+  const promisesNothing = PROMISE_NOTHING.includes(lead.code);
   return new ApiError(
     promisesNothing ? "OUTCOME_UNKNOWN" : lead.code,
     applied === 0
       ? lead.message
       : `${lead.message} (${applied} of ${entries} parts of this write were applied)`,
-    { ...lead.details, ...(unknown.length > 0 || promisesNothing ? { unknown } : {}) },
+    { ...lead.details, ...(unknown.length > 0 || promisesNothing ? { unknown } : {}), ...shards },
     { cause: lead },
   );
+}
+
+const PROMISE_NOTHING = ["OVERLOADED", "DEADLINE_EXCEEDED", "NO_LEADER", "NOT_LEADER", "NOT_READY"];
+
+function shardResult({ shard, applied, entries, error }: Progress): ShardResult {
+  if (error === null) return { shard, applied, entries, code: null, message: null };
+  const known = error instanceof ApiError ? error : null;
+  return {
+    shard,
+    applied,
+    entries,
+    code: known?.code ?? "INTERNAL",
+    message: known?.message ?? "a defect in Flotilla",
+  };
 }

@@ -18,6 +18,14 @@ export function consensusClient(threads: Threads): Consensus {
     waitApplied: (group, index, { timeoutMs, signal }) =>
       consensus.call("waitApplied", { group: GroupId(group), index: LogIndex(index), timeoutMs }, { signal }),
     status: (group) => consensus.call("status", { group: GroupId(group) }),
+    statuses: () => consensus.call("statuses", null),
+    changeMembership: (group, steps, { timeoutMs, signal }) =>
+      consensus.call(
+        "changeMembership",
+        { group: GroupId(group), steps, timeoutMs },
+        { signal, awaitsAnswer: true },
+      ),
+    transfer: (group, to) => consensus.call("transfer", { group: GroupId(group), to }),
   };
 }
 

@@ -3,9 +3,14 @@ import { LogIndex, NodeId, Term, type ProposalOutcome } from "../../shards/index
 import { ApiError } from "../../src/api/errors.ts";
 import type { CatalogueCollection } from "../../src/catalog/types.ts";
 import { KeyLedger } from "../../src/cluster/key-ledger.ts";
+import { Leaders } from "../../src/cluster/leaders.ts";
+import { NodeCallError } from "../../src/cluster/node-calls/errors.ts";
 import type { Consensus } from "../../src/cluster/ports.ts";
+import { Proposer } from "../../src/cluster/proposer.ts";
 import { Roles } from "../../src/cluster/roles.ts";
 import { WritePath } from "../../src/cluster/write-path.ts";
+import { QuickTimers } from "./world.ts";
+import type { Peers } from "../../src/cluster/ports.ts";
 import type { WriteOp, WriteOptions } from "../../src/cluster/types.ts";
 import { command, create, founded } from "../catalog/support.ts";
 
@@ -48,15 +53,28 @@ function setUp(
     readIndex: () => Promise.reject(new Error("not asked")),
     waitApplied: () => Promise.reject(new Error("not asked")),
     status: () => Promise.resolve(null),
+    statuses: () => Promise.resolve([]),
+    changeMembership: () => Promise.reject(new Error("not asked")),
+    transfer: () => Promise.reject(new Error("not asked")),
   };
+  const peers: Peers = {
+    stateOf: () => "down",
+    call: (node: number) =>
+      Promise.reject(new NodeCallError({ code: "UNREACHABLE", node, sent: false }, "nobody is there")),
+  };
+  const timers = new QuickTimers();
+  const leaders = new Leaders({ nodeId: 1 }, { roles, peers, timers, replicasOf: () => [1] });
+  const proposer = new Proposer(
+    { nodeId: 1, timeoutMs: 1_000, leaderMs: 5_000 },
+    { consensus, peers, roles, leaders, timers },
+  );
   const path = new WritePath(
-    { entryBytes, bytesMax, timeoutMs: 1000 },
+    { run: "run", entryBytes, bytesMax },
     {
-      consensus,
-      roles,
+      proposer,
       encode: (key, operations) => {
         const ids = operations.flatMap((op) => ("points" in op ? op.points.map(({ id }) => id) : op.ids));
-        return new TextEncoder().encode(JSON.stringify([key?.origin, key?.sequence, ids]));
+        return new TextEncoder().encode(JSON.stringify([key.origin, key.sequence, ids]));
       },
     },
   );
@@ -97,9 +115,9 @@ test("parts of a write carry key and number, the same ones when it is repeated",
 
 test("a repetition is a duplicate when every part was there before", async () => {
   const all = setUp([applied(1, true), applied(2, true)], { entryBytes: TWO_POINTS });
-  expect((await all.write([upsert(1, 2, 3)])).duplicate).toBe(true);
+  expect((await all.write([upsert(1, 2, 3)], { idempotencyKey: "k" })).duplicate).toBe(true);
   const some = setUp([applied(1, true), applied(2)], { entryBytes: TWO_POINTS });
-  expect((await some.write([upsert(1, 2, 3)])).duplicate).toBe(false);
+  expect((await some.write([upsert(1, 2, 3)], { idempotencyKey: "k" })).duplicate).toBe(false);
 });
 
 test("a key used for other operations is a conflict, and nothing is proposed", async () => {
@@ -137,7 +155,6 @@ describe("how proposals end", () => {
     [{ kind: "dropped", why: "overloaded" }, "OVERLOADED"],
     [{ kind: "dropped", why: "tooLarge" }, "TOO_LARGE"],
     [{ kind: "dropped", why: "deadline" }, "DEADLINE_EXCEEDED"],
-    [{ kind: "dropped", why: "refusedByCore" }, "NO_LEADER"],
     [{ kind: "unknown", ...at(3), why: "deadline" }, "OUTCOME_UNKNOWN"],
     [{ kind: "stopped", why: "closed" }, "NOT_READY"],
     [Object.assign(new Error("full"), { code: "OVERLOADED" }), "OVERLOADED"],
@@ -145,6 +162,17 @@ describe("how proposals end", () => {
   ] as const)("%j is %s", async (outcome, code) => {
     const { write } = setUp([outcome]);
     await expect(write([upsert(1)])).rejects.toMatchObject({ code });
+  });
+
+  test("what promises no effect is proposed again, the same bytes", async () => {
+    const { write, proposed } = setUp([
+      { kind: "dropped", why: "refusedByCore" },
+      { kind: "overwritten", ...at(4) },
+      { kind: "unknown", ...at(5), why: "leadershipLost" },
+      applied(6),
+    ]);
+    expect((await write([upsert(1)])).indexes).toEqual([{ shard: 0, index: 6 }]);
+    expect(proposed.map(({ text }) => text)).toEqual(Array(4).fill('["run/1",0,[1]]'));
   });
 
   test("unknown names the place in the log", async () => {

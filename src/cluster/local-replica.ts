@@ -1,0 +1,89 @@
+import { ApiError } from "../api/errors.ts";
+import type { FreshRead, ReadAnswer } from "./node-calls/contract.ts";
+import { asApiError, checkRead, stoppedError, type Place } from "./outcomes.ts";
+import type { Consensus, LocalShards, WaitFor } from "./ports.ts";
+import type { Roles } from "./roles.ts";
+
+export interface LocalReplicaParts {
+  readonly consensus: Pick<Consensus, "readIndex" | "waitApplied">;
+  readonly shards: LocalShards;
+  readonly roles: Roles;
+}
+
+/** The replicas on this node as questions reach them, from here or from another node: fresh enough first, then asked. */
+export class LocalReplica {
+  readonly #parts: LocalReplicaParts;
+  /** The highest index each group is known to have applied: a session that has seen no more need not ask. */
+  readonly #applied = new Map<number, number>();
+
+  constructor(parts: LocalReplicaParts) {
+    this.#parts = parts;
+  }
+
+  /** An applied write tells how far its shard is. */
+  sawApplied(group: number, index: number): void {
+    if (index > (this.#applied.get(group) ?? 0)) this.#applied.set(group, index);
+  }
+  forget(group: number): void {
+    this.#applied.delete(group);
+  }
+
+  /** It is open and takes part. */
+  serves(group: number): boolean {
+    const { shards, roles } = this.#parts;
+    return shards.isOpen(group) && roles.of(group).stopped === null;
+  }
+
+  /** `wait` bounds how long the replica may take to become as fresh as wanted. Throws ApiError. */
+  async answer<T>(
+    place: Place,
+    fresh: Omit<FreshRead, "group">,
+    wait: WaitFor,
+    ask: () => Promise<T>,
+  ): Promise<ReadAnswer<T>> {
+    this.#checkOpen(place);
+    try {
+      const stale = await this.#fresh(place, fresh, wait);
+      return stale ?? { kind: "answer", answer: await ask() };
+    } catch (error) {
+      throw asApiError(error);
+    }
+  }
+
+  async #fresh(
+    place: Place,
+    { level, atLeast }: Omit<FreshRead, "group">,
+    wait: WaitFor,
+  ): Promise<{ readonly kind: "notLeader"; readonly leader: number | null } | null> {
+    const { consensus, roles } = this.#parts;
+    switch (level) {
+      case "eventual":
+        return null;
+      case "leader": {
+        if (roles.leads(place.group)) return null;
+        const { stopped, leader } = roles.of(place.group);
+        if (stopped !== null) throw stoppedError(place, roles, "it stopped");
+        return { kind: "notLeader", leader };
+      }
+      case "session": {
+        const index = atLeast ?? 0;
+        if (index <= (this.#applied.get(place.group) ?? 0)) return null;
+        const behind = checkRead(await consensus.waitApplied(place.group, index, wait), place, roles);
+        if (behind === null) this.sawApplied(place.group, index);
+        return behind;
+      }
+      case "linearizable":
+        return checkRead(await consensus.readIndex(place.group, wait), place, roles);
+    }
+  }
+
+  #checkOpen(place: Place): void {
+    const { shards, roles } = this.#parts;
+    if (shards.isOpen(place.group)) return;
+    const error = shards.error(place.group);
+    if (error === null) throw stoppedError(place, roles, "it is opening, or no longer on this node");
+    throw new ApiError("SHARD_FAILED", `shard ${place.shard} failed to open: ${error.message}`, {
+      shard: place.shard,
+    });
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * A question to one shard, answered by one of its replicas: the one here when it will do, else the next that is
+ * reachable. A replica that fails, is not fresh in time or cannot be reached is passed over for another one, within
+ * the request's deadline.
+ */
+import { ApiError, type ErrorCode } from "../api/errors.ts";
+import type { Leaders } from "./leaders.ts";
+import type { LocalReplica } from "./local-replica.ts";
+import type { FreshRead, ReadAnswer } from "./node-calls/contract.ts";
+import { NodeCallError } from "./node-calls/errors.ts";
+import type { NodeCallOptions } from "./node-calls/link.ts";
+import { asApiError, noLeader, type Place } from "./outcomes.ts";
+import type { Timers } from "./timers.ts";
+import type { Consistency } from "./types.ts";
+
+export interface ReplicaReadsOptions {
+  readonly nodeId: number;
+  /** Bounds a try whose request has no end of its own. */
+  readonly timeoutMs: number;
+  /** A try's share of the deadline while there are other replicas to ask; doubled with each round. */
+  readonly tryMs: number;
+  /** Longest search for a replica that answers, before the client hears why none does. */
+  readonly leaderMs: number;
+}
+
+export interface ReplicaReadsParts {
+  readonly local: LocalReplica;
+  readonly leaders: Leaders;
+  readonly replicasOf: (group: number) => readonly number[];
+  readonly timers: Timers;
+}
+
+/** How to ask this node's engine, and another node. */
+export interface Question<T> {
+  readonly here: (place: Place, signal: AbortSignal) => Promise<T>;
+  readonly there: (
+    node: number,
+    place: Place,
+    fresh: FreshRead,
+    options: NodeCallOptions,
+  ) => Promise<ReadAnswer<T>>;
+}
+
+/** Says nothing about what another replica would answer. */
+const PASSING: readonly ErrorCode[] = [
+  "NOT_READY",
+  "NO_LEADER",
+  "SHARD_FAILED",
+  "OUT_OF_SPACE",
+  "OVERLOADED",
+  "DEADLINE_EXCEEDED",
+];
+
+export class ReplicaReads {
+  readonly #options: ReplicaReadsOptions;
+  readonly #parts: ReplicaReadsParts;
+
+  constructor(options: ReplicaReadsOptions, parts: ReplicaReadsParts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  /** Throws ApiError, or the signal's reason. */
+  async ask<T>(
+    place: Place,
+    consistency: Consistency,
+    question: Question<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const { leaders, timers } = this.#parts;
+    const { group } = place;
+    const fresh = freshRead(place, consistency);
+    const startedMs = timers.nowMs();
+    for (let round = 0; ; round++) {
+      const tried = new Set<number>();
+      let last: unknown = noLeader(place);
+      for (;;) {
+        signal.throwIfAborted();
+        const node = this.#next(fresh, tried, round);
+        if (node === null) break;
+        tried.add(node);
+        try {
+          const answer = await this.#try(node, place, fresh, question, {
+            signal,
+            timeoutMs: this.#shareMs(fresh, tried, round),
+          });
+          if (answer.kind === "answer") return answer.answer;
+          if (answer.leader !== node) leaders.mistaken(group, node);
+          leaders.learned(group, answer.leader);
+          last = noLeader(place);
+        } catch (error) {
+          signal.throwIfAborted();
+          if (!isPassing(error)) throw error;
+          leaders.mistaken(group, node);
+          last = error;
+        }
+      }
+      const alone = leaders.isAlone(group);
+      if (alone || timers.nowMs() - startedMs >= this.#options.leaderMs) throw asApiError(last);
+      await leaders.pause(group, round, signal);
+    }
+  }
+
+  #next(fresh: FreshRead, tried: ReadonlySet<number>, round: number): number | null {
+    const { leaders, local, replicasOf } = this.#parts;
+    const { group, level } = fresh;
+    // Alone, this node has nobody to learn from: it says at once what is the matter.
+    if (level === "leader") return leaders.next(group, tried, leaders.isAlone(group) ? 1 : round);
+    const left = replicasOf(group).filter((node) => !tried.has(node));
+    const { nodeId } = this.#options;
+    if (left.includes(nodeId) && local.serves(group)) return nodeId;
+    const leader = leaders.of(group);
+    // The leader is never behind; any other replica may first have to catch up.
+    if (level !== "eventual" && leader !== null && left.includes(leader)) return leader;
+    const elsewhere = leaders.reachableFirst(left.filter((node) => node !== nodeId));
+    return elsewhere[0] ?? left[0] ?? null;
+  }
+
+  #shareMs(fresh: FreshRead, tried: ReadonlySet<number>, round: number): number {
+    const { timeoutMs, tryMs } = this.#options;
+    const others = this.#parts.replicasOf(fresh.group).some((node) => !tried.has(node));
+    return others ? Math.min(timeoutMs, tryMs * 2 ** Math.min(round, 10)) : timeoutMs;
+  }
+
+  async #try<T>(
+    node: number,
+    place: Place,
+    fresh: FreshRead,
+    question: Question<T>,
+    wait: NodeCallOptions,
+  ): Promise<ReadAnswer<T>> {
+    if (node !== this.#options.nodeId) return await question.there(node, place, fresh, wait);
+    return await this.#parts.local.answer(place, fresh, wait, () => question.here(place, wait.signal));
+  }
+}
+
+export function freshRead(place: Place, consistency: Consistency): FreshRead {
+  const atLeast =
+    consistency.level === "session"
+      ? (consistency.atLeast.find(({ shard }) => shard === place.shard)?.index ?? 0)
+      : null;
+  return { group: place.group, level: consistency.level, atLeast };
+}
+
+function isPassing(error: unknown): boolean {
+  if (error instanceof NodeCallError) return error.code !== "TOO_LARGE";
+  return error instanceof ApiError && PASSING.includes(error.code);
+}

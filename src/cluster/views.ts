@@ -1,0 +1,150 @@
+/** From what every node says of its groups to what an operator reads. Pure: `null` stands for a node that said nothing. */
+import type { GroupStatus } from "../../shards/index.ts";
+import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
+import type { GroupReport } from "./node-calls/contract.ts";
+import type { NodeView, ReplicaView, ShardView } from "./types.ts";
+
+/** By node, then by group; null: it did not answer. */
+export type Reports = ReadonlyMap<number, ReadonlyMap<number, GroupReport> | null>;
+
+/** Entries a voter may be behind without being called late: some round trips of a busy shard. */
+const LAG_MAX = 1_000;
+
+export function shardView(placement: Placement, reports: Reports): ShardView {
+  const { shard, group } = placement;
+  const lead = leaderStatus(group, reports);
+  const members =
+    lead === null ? [] : [...lead.conf.voters, ...lead.conf.votersOutgoing, ...lead.conf.learners];
+  const nodes = new Set([...placement.replicas.map(({ node }) => node), ...members]);
+  const hashes = comparableHashes(group, [...nodes], reports);
+  const replicas = [...nodes]
+    .sort((a, b) => a - b)
+    .map((node): ReplicaView => {
+      const groups = reports.get(node) ?? null;
+      const view = replicaView(node, groups?.get(group) ?? null, lead, hashes.get(node) ?? null);
+      return groups === null ? { ...view, state: "unreachable" } : view;
+    });
+  const terms = replicas.map(({ term }) => term ?? 0);
+  return { shard, group, term: Math.max(0, ...terms), leader: lead?.node ?? null, replicas };
+}
+
+interface HashAt {
+  readonly index: number;
+  readonly stateHash: string;
+}
+
+function replicaView(
+  nodeId: number,
+  report: GroupReport | null,
+  lead: GroupStatus | null,
+  hash: HashAt | null,
+): ReplicaView {
+  const status = report?.status ?? null;
+  const peer = lead?.peers.find(({ node }) => node === nodeId) ?? null;
+  const match = lead === null ? null : nodeId === lead.node ? lead.lastIndex : (peer?.match ?? null);
+  const lag = lead === null || status === null ? null : Math.max(0, lead.commit - status.applied);
+  const role = roleOf(nodeId, lead, status);
+  return {
+    nodeId,
+    role,
+    state: stateOf(report, role, lag, peer?.state === "snapshot"),
+    term: status?.term ?? null,
+    commit: status?.commit ?? null,
+    applied: status?.applied ?? null,
+    match,
+    lag,
+    stateHash: hash?.stateHash ?? null,
+    hashIndex: hash?.index ?? null,
+    points: report?.engine?.points ?? null,
+    error: report?.error ?? null,
+  };
+}
+
+function roleOf(node: number, lead: GroupStatus | null, own: GroupStatus | null): ReplicaView["role"] {
+  if (lead === null) return own?.learner === false ? "voter" : "learner";
+  if (lead.node === node) return "leader";
+  return lead.conf.voters.some((voter) => voter === node) ? "voter" : "learner";
+}
+
+function stateOf(
+  report: GroupReport | null,
+  role: ReplicaView["role"],
+  lag: number | null,
+  getsSnapshot: boolean,
+): ReplicaView["state"] {
+  // It was placed there, and the node has not begun with it yet.
+  if (report === null) return "catching_up";
+  const { status, engine } = report;
+  const failed = status?.state === "stopped" || (engine !== null && engine.failure !== null);
+  if (failed || (status === null && report.error !== null)) return "failed";
+  if (getsSnapshot) return "snapshot";
+  if (status === null || role === "learner" || (lag !== null && lag > LAG_MAX)) return "catching_up";
+  return "active";
+}
+
+/** The one of the highest term among those that say that they lead. */
+export function leaderStatus(group: number, reports: Reports): GroupStatus | null {
+  let found: GroupStatus | null = null;
+  for (const groups of reports.values()) {
+    const status = groups?.get(group)?.status ?? null;
+    if (status?.role !== "leader" || status.state === "stopped") continue;
+    if (found === null || status.term > found.term) found = status;
+  }
+  return found;
+}
+
+/** Per node the hash at the last index that all who answered have passed, so that they can be compared; else its own. */
+function comparableHashes(
+  group: number,
+  nodes: readonly number[],
+  reports: Reports,
+): ReadonlyMap<number, HashAt> {
+  const engines = nodes.flatMap((node) => {
+    const engine = reports.get(node)?.get(group)?.engine;
+    return engine === null || engine === undefined ? [] : [{ node, engine }];
+  });
+  const [first] = engines;
+  const common = first?.engine.hashMarks
+    .filter(({ index }) =>
+      engines.every(({ engine }) => engine.hashMarks.some((mark) => mark.index === index)),
+    )
+    .at(-1)?.index;
+  return new Map(
+    engines.map(({ node, engine }) => {
+      const mark = engine.hashMarks.find(({ index }) => index === common);
+      return [node, mark ?? { index: engine.appliedIndex, stateHash: engine.stateHash }];
+    }),
+  );
+}
+
+export function nodeViews(
+  nodes: readonly CatalogueNode[],
+  collections: readonly CatalogueCollection[],
+  reports: Reports,
+): readonly NodeView[] {
+  const catalogue = leaderStatus(0, reports);
+  return nodes.map(({ nodeId, http, grpc, peer, version, state }) => {
+    const groups = reports.get(nodeId) ?? null;
+    const own = groups?.get(0)?.status ?? null;
+    const votes =
+      catalogue === null ? own?.learner === false : catalogue.conf.voters.some((voter) => voter === nodeId);
+    const led = [...(groups?.values() ?? [])].filter(
+      ({ group, status }) => group !== 0 && status?.role === "leader" && status.state === "running",
+    );
+    const replicas = collections
+      .flatMap(({ placement }) => placement)
+      .filter((shard) => shard.replicas.some(({ node }) => node === nodeId)).length;
+    return {
+      nodeId,
+      http,
+      grpc,
+      peer,
+      role: votes ? "voter" : "learner",
+      alive: groups !== null,
+      leaderOf: led.length,
+      replicas,
+      version,
+      state,
+    };
+  });
+}

@@ -1,0 +1,214 @@
+/**
+ * Replicas and leaders as an operator wants them. The wish goes into the catalogue, and the controller does the rest;
+ * only taking a vote away is asked of the shard's leader from here, before the catalogue lets the replica go, because
+ * a voter that destroyed its copy while it still counts could cost the shard its quorum.
+ */
+import type { GroupStatus, MembershipStep } from "../../shards/index.ts";
+import { NodeId } from "../../shards/index.ts";
+import { ApiError } from "../api/errors.ts";
+import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
+import type { CommandPath } from "./command-path.ts";
+import type { Leaders } from "./leaders.ts";
+import type { TransferOutcome } from "./node-calls/contract.ts";
+import { asApiError, noLeader } from "./outcomes.ts";
+import type { Consensus, Peers } from "./ports.ts";
+import type { CallOptions, VoterOptions } from "./types.ts";
+import { leaderStatus, type Reports } from "./views.ts";
+
+export interface VoterChangesParts {
+  readonly nodeId: number;
+  readonly commands: CommandPath;
+  readonly consensus: Consensus;
+  readonly peers: Peers;
+  readonly leaders: Leaders;
+  readonly survey: (signal: AbortSignal) => Promise<Reports>;
+  readonly node: (nodeId: number) => CatalogueNode | null;
+  /** As the catalogue has it now. */
+  readonly collection: (name: string) => CatalogueCollection;
+  readonly handOver: (group: number, to: number, signal: AbortSignal) => Promise<TransferOutcome>;
+  readonly timeoutMs: number;
+}
+
+export class VoterChanges {
+  readonly #parts: VoterChangesParts;
+
+  constructor(parts: VoterChangesParts) {
+    this.#parts = parts;
+  }
+
+  async add(name: string, shard: number, nodeId: number, { wait, signal }: VoterOptions): Promise<void> {
+    const placement = this.#placement(name, shard);
+    const node = this.#parts.node(nodeId);
+    if (node === null) throw invalid(`there is no node ${nodeId}`);
+    if (node.state === "leaving") throw conflict(`node ${nodeId} is leaving the cluster`);
+    const lead = await this.#lead(placement, signal);
+    if (lead.conf.voters.some((voter) => voter === nodeId)) {
+      throw conflict(`node ${nodeId} votes in shard ${shard} already`);
+    }
+    this.#checkSettled(placement, lead);
+    const { group } = placement;
+    const wanted = placement.replicas.length + 1;
+    await this.#parts.commands.carryOut({ kind: "placeReplica", group, node: nodeId, wanted }, signal);
+    if (wait) await this.#until(name, shard, signal, (status) => votes(status, nodeId));
+  }
+
+  async remove(name: string, shard: number, nodeId: number, { wait, signal }: VoterOptions): Promise<void> {
+    const placement = this.#placement(name, shard);
+    const { group, replicas } = placement;
+    if (!replicas.some(({ node }) => node === nodeId)) {
+      throw invalid(`shard ${shard} has no replica on node ${nodeId}`);
+    }
+    if (replicas.length === 1) throw conflict(`node ${nodeId} has the last replica of shard ${shard}`);
+    const lead = await this.#lead(placement, signal);
+    // One that is not yet a member is simply not wanted any more; everything else waits its turn.
+    const isMember = [...lead.conf.voters, ...lead.conf.learners].some((member) => member === nodeId);
+    if (isMember) {
+      if (votes(lead, nodeId)) {
+        this.#checkSettled(placement, lead);
+        checkRest(lead, nodeId, shard);
+      }
+      if (lead.node === nodeId) await this.#transferAway(placement, lead, signal);
+      await this.#change(placement, [{ kind: "remove", node: NodeId(nodeId) }], signal);
+    }
+    const wanted = replicas.length - 1;
+    await this.#parts.commands.carryOut({ kind: "dropReplica", group, node: nodeId, wanted }, signal);
+    if (wait) await this.#until(name, shard, signal, (status) => !votes(status, nodeId));
+  }
+
+  async transfer(name: string, shard: number, nodeId: number, { signal }: CallOptions): Promise<void> {
+    const placement = this.#placement(name, shard);
+    if (!placement.replicas.some(({ node }) => node === nodeId)) {
+      throw invalid(`shard ${shard} has no replica on node ${nodeId}`);
+    }
+    const lead = await this.#lead(placement, signal);
+    if (lead.node === nodeId) return;
+    if (!votes(lead, nodeId)) throw conflict(`node ${nodeId} does not vote in shard ${shard}`);
+    const end = await this.#handOver(placement.group, lead.node, nodeId, signal);
+    if (end.kind === "refused") throw conflict(`shard ${shard} was not handed over: ${end.why}`);
+    this.#parts.leaders.learned(placement.group, nodeId);
+  }
+
+  #placement(name: string, shard: number): Placement {
+    const found = this.#parts.collection(name).placement.find((placement) => placement.shard === shard);
+    if (found !== undefined) return found;
+    throw invalid(`collection \`${name}\` has no shard ${shard}`);
+  }
+
+  async #lead(place: Placement, signal: AbortSignal): Promise<GroupStatus> {
+    const found = leaderStatus(place.group, await this.#parts.survey(signal));
+    if (found === null) throw noLeader(place);
+    this.#parts.leaders.learned(place.group, found.node);
+    return found;
+  }
+
+  #checkSettled({ shard, replicas }: Placement, { conf }: GroupStatus): void {
+    const unfinished = replicas.find(({ node }) => !conf.voters.some((voter) => voter === node));
+    const why =
+      conf.votersOutgoing.length > 0
+        ? "its voters are being exchanged"
+        : unfinished !== undefined
+          ? `its replica on node ${unfinished.node} does not vote yet`
+          : conf.learners.length > 0
+            ? `node ${conf.learners.join(", ")} still learns`
+            : null;
+    if (why !== null) throw conflict(`another change of shard ${shard} is in progress: ${why}`);
+  }
+
+  async #transferAway(place: Placement, lead: GroupStatus, signal: AbortSignal): Promise<void> {
+    const heirs = lead.peers
+      .filter(({ node, learner, recentlyActive }) => node !== lead.node && !learner && recentlyActive)
+      .sort((a, b) => b.match - a.match);
+    const [heir] = heirs;
+    if (heir === undefined)
+      throw conflict(`nobody can lead shard ${place.shard} instead of node ${lead.node}`);
+    const end = await this.#handOver(place.group, lead.node, heir.node, signal);
+    if (end.kind === "refused") throw conflict(`shard ${place.shard} was not handed over: ${end.why}`);
+    this.#parts.leaders.learned(place.group, heir.node);
+  }
+
+  async #handOver(group: number, from: number, to: number, signal: AbortSignal): Promise<TransferOutcome> {
+    const { nodeId, peers, handOver, timeoutMs } = this.#parts;
+    try {
+      return from === nodeId
+        ? await handOver(group, to, signal)
+        : await peers.call(from, "transfer", { group, to, timeoutMs }, { timeoutMs, signal });
+    } catch (error) {
+      throw asApiError(error);
+    }
+  }
+
+  async #change(place: Placement, steps: readonly MembershipStep[], signal: AbortSignal): Promise<void> {
+    const { nodeId, consensus, peers, timeoutMs } = this.#parts;
+    const lead = await this.#lead(place, signal);
+    const { group, shard } = place;
+    try {
+      const outcome =
+        lead.node === nodeId
+          ? await consensus.changeMembership(group, steps, { timeoutMs, signal })
+          : await peers.call(
+              lead.node,
+              "changeMembership",
+              { group, steps, timeoutMs },
+              { timeoutMs, signal },
+            );
+      if (outcome.kind === "applied" || outcome.kind === "committed") return;
+      throw conflict(`the voters of shard ${shard} were not changed: ${JSON.stringify(outcome)}`);
+    } catch (error) {
+      throw asApiError(error);
+    }
+  }
+
+  /** Looks again and again until the shard's leader says so. OUTCOME_UNKNOWN: the wish stands, its end was not seen. */
+  async #until(
+    name: string,
+    shard: number,
+    signal: AbortSignal,
+    done: (status: GroupStatus) => boolean,
+  ): Promise<void> {
+    const { leaders, survey } = this.#parts;
+    try {
+      for (let round = 0; ; round++) {
+        const { group } = this.#placement(name, shard);
+        const status = leaderStatus(group, await survey(signal));
+        if (status !== null && done(status)) return;
+        await leaders.pause(group, round, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new ApiError(
+        "OUTCOME_UNKNOWN",
+        `Timeout error: the change of shard ${shard} is under way and goes on by itself`,
+        { unknown: [] },
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** What remains must be able to decide, or the shard stands still. */
+function checkRest(lead: GroupStatus, without: number, shard: number): void {
+  const rest = lead.conf.voters.filter((voter) => voter !== without);
+  const well = rest.filter(
+    (voter) =>
+      voter === lead.node ||
+      lead.peers.some(
+        ({ node, recentlyActive, state }) => node === voter && recentlyActive && state === "replicate",
+      ),
+  );
+  if (well.length >= Math.floor(rest.length / 2) + 1) return;
+  throw conflict(
+    `without node ${without} shard ${shard} could not decide: of the voters ${rest.join(", ")} only ` +
+      `${well.length} are up to date`,
+  );
+}
+
+function votes({ conf }: GroupStatus, nodeId: number): boolean {
+  return [...conf.voters, ...conf.votersOutgoing].some((voter) => voter === nodeId);
+}
+
+function invalid(what: string): ApiError {
+  return new ApiError("INVALID", `Wrong input: ${what}`);
+}
+function conflict(what: string): ApiError {
+  return new ApiError("CONFLICT", `Conflict: ${what}`);
+}

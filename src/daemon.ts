@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
+import { AdminService } from "./api/admin-service.ts";
 import { VectorService } from "./api/vector-service.ts";
 import { Authenticator } from "./auth/authenticator.ts";
 import { Catalogue } from "./catalog/catalogue.ts";
@@ -157,6 +158,11 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       ...controller.problems(),
       ...busyShards(controller, busy),
     ],
+    catalogue: {
+      leader: roles.of(CATALOGUE).leader,
+      term: roles.of(CATALOGUE).term,
+      applied: catalogue.applied,
+    },
     build: buildFacts(),
   });
   const consensus = consensusClient(threads);
@@ -215,6 +221,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const http = await named("http.addr", addresses.http, () =>
     serveHttp({
       service: new VectorService({ limits: config.limits }, { cluster }),
+      admin: new AdminService({ limits: config.limits }, { admin: cluster, node }),
       authenticator: new Authenticator(config.auth),
       listen: splitAddress(addresses.http),
       http: config.http,

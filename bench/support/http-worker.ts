@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { parentPort } from "node:worker_threads";
 import { limits } from "../../src/api/limits.ts";
+import { AdminService } from "../../src/api/admin-service.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator } from "../../src/auth/authenticator.ts";
 import { httpOptions } from "../../src/http/options.ts";
@@ -20,6 +21,7 @@ if (port === null) throw new Error("this file runs as a worker thread of bench/h
 const cluster = new MemoryCluster();
 const server = await serveHttp({
   service: new VectorService({ limits: limits() }, { cluster }),
+  admin: new AdminService({ limits: limits() }, { admin: cluster.admin, node: () => cluster.node() }),
   authenticator: new Authenticator({ apiKey: null }),
   listen: { host: "127.0.0.1", port: 0 },
   http: httpOptions(),

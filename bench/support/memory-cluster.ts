@@ -25,6 +25,7 @@ import type {
   WriteReceipt,
 } from "../../src/cluster/types.ts";
 import { compareIds } from "../../src/engine/order.ts";
+import { MemoryAdmin } from "./memory-admin.ts";
 import { applyAll, score, select, type Point } from "./memory-points.ts";
 
 interface Collection {
@@ -36,6 +37,8 @@ interface Collection {
 
 export class MemoryCluster implements Cluster {
   readonly #collections = new Map<string, Collection>();
+  /** What operators ask for. */
+  readonly admin = new MemoryAdmin((name) => this.#get(name).info);
   #nextId = 1;
   #version = 0;
   #ready = true;
@@ -80,7 +83,7 @@ export class MemoryCluster implements Cluster {
   }
 
   collection(name: string): CollectionInfo | null {
-    return this.#collections.get(name)?.info ?? null;
+    return this.#collections.get(this.admin.resolve(name))?.info ?? null;
   }
 
   async createCollection(wanted: NewCollection, options: CallOptions): Promise<CollectionInfo> {
@@ -102,7 +105,12 @@ export class MemoryCluster implements Cluster {
   ): Promise<CollectionInfo> {
     await this.#wait(options.signal);
     const collection = this.#get(name);
-    collection.info = { ...collection.info, ...patch, version: ++this.#version };
+    const merged = Object.entries({ ...collection.info.metadata, ...patch.metadata });
+    const metadata =
+      patch.metadata === undefined
+        ? collection.info.metadata
+        : Object.fromEntries(merged.filter(([, value]) => value !== null));
+    collection.info = { ...collection.info, ...patch, metadata, version: ++this.#version };
     return collection.info;
   }
 
@@ -247,6 +255,7 @@ export class MemoryCluster implements Cluster {
       startedAt: "2026-01-01T00:00:00.000Z",
       ready: this.#ready,
       notes: this.#ready ? [] : ["shard 0 of `a`: rebuilding the graph, 10 of 100 points"],
+      catalogue: { leader: 1, term: 1, applied: this.#version },
       build: { hnswlib: "unknown", flags: "", node: process.version },
     };
   }
@@ -254,7 +263,7 @@ export class MemoryCluster implements Cluster {
   // ------------------------------------------------------------------------------------------------- internals
 
   #get(name: string): Collection {
-    const found = this.#collections.get(name);
+    const found = this.#collections.get(this.admin.resolve(name));
     if (found === undefined)
       throw new ApiError("COLLECTION_NOT_FOUND", `Not found: Collection \`${name}\` doesn't exist!`);
     return found;

@@ -34,6 +34,7 @@ export const ERRORS = {
   FORBIDDEN: row(403, "PERMISSION_DENIED", "no", "The credential does not allow this."),
   COLLECTION_NOT_FOUND: row(404, "NOT_FOUND", "no", "There is no collection of this name."),
   POINT_NOT_FOUND: row(404, "NOT_FOUND", "no", "There is no point with this id."),
+  SHARD_NOT_FOUND: row(404, "NOT_FOUND", "no", "The collection has no shard of this number."),
   ROUTE_NOT_FOUND: row(404, "UNIMPLEMENTED", "no", "There is no such route."),
   METHOD_NOT_ALLOWED: row(405, "UNIMPLEMENTED", "no", "The route exists, not with this method."),
   OUTCOME_UNKNOWN: row(

@@ -1,5 +1,7 @@
 /** The words of the domain that front-ends speak: they import them from here and nothing from below. */
 export type {
+  Alias,
+  AliasAction,
   CallOptions,
   CollectionInfo,
   CollectionPatch,
@@ -8,7 +10,9 @@ export type {
   EngineStats,
   JsonValue,
   NewCollection,
+  LeaderView,
   NodeStatus,
+  NodeView,
   Payload,
   PayloadSelector,
   PointId,
@@ -17,8 +21,10 @@ export type {
   ScrollPage,
   ShardIndex,
   ShardStatus,
+  ShardView,
   StoredPoint,
   VectorSpec,
+  VoterOptions,
   WriteOp,
   WriteOptions,
   WriteReceipt,

@@ -92,7 +92,7 @@ export class VectorService {
     return this.#cluster.createCollection({ ...wanted, name }, options);
   }
 
-  /** Metadata is merged key by key; a key with the value null is removed. */
+  /** Metadata is merged where it is applied, key by key; a key with the value null is removed. */
   async configure(
     permit: CollectionPermit<"configure">,
     patch: Pick<CollectionPatch, "metadata">,
@@ -207,6 +207,10 @@ export class VectorService {
     return this.#cluster.node();
   }
 
+  nodeId(_permit: AnyCollectionPermit): number {
+    return this.#cluster.node().nodeId;
+  }
+
   /** Whether requests can be served, and what is in the way or still going on. */
   readiness(_permit: ClusterPermit<"probe">): Pick<NodeStatus, "ready" | "notes"> {
     const { ready, notes } = this.#cluster.node();
@@ -226,10 +230,7 @@ export class VectorService {
   async #update(collection: CollectionInfo, patch: CollectionPatch, options: CallOptions) {
     if (patch.metadata === undefined) return this.#cluster.updateCollection(collection.name, patch, options);
     checkPayload(patch.metadata, this.limits, "metadataBytes", () => "`metadata`");
-    const merged = Object.entries({ ...collection.metadata, ...patch.metadata });
-    const metadata = Object.fromEntries(merged.filter(([, value]) => value !== null));
-    checkPayload(metadata, this.limits, "metadataBytes", () => "`metadata` as merged");
-    return this.#cluster.updateCollection(collection.name, { ...patch, metadata }, options);
+    return this.#cluster.updateCollection(collection.name, patch, options);
   }
 
   #checkReplication(factor: number): void {

@@ -265,6 +265,12 @@ export interface NodeStatus {
   readonly ready: boolean;
   /** Why it is not ready, or what is still going on (a graph being rebuilt with its progress). */
   readonly notes: readonly string[];
+  /** The catalogue's group, as this node knows it. */
+  readonly catalogue: {
+    readonly leader: number | null;
+    readonly term: number;
+    readonly applied: number;
+  };
   readonly build: {
     readonly hnswlib: "native" | "portable" | "unknown";
     readonly flags: string;

@@ -2,17 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ApiError } from "../api/errors.ts";
 import type { Consistency, ReadOptions, ShardIndex, WriteOptions, WriteReceipt } from "../api/types.ts";
-import {
-  fallback,
-  lacking,
-  object,
-  optional,
-  schema,
-  word,
-  wrong,
-  type JsonSchema,
-  type Schema,
-} from "./schema.ts";
+import { fallback, object, optional, schema, word, wrong, type JsonSchema, type Schema } from "./schema.ts";
 
 const flag: Schema<boolean> = schema({ type: "boolean" }, (value, at) => {
   if (value !== "true" && value !== "false") throw wrong(at, "must be true or false");
@@ -54,13 +44,16 @@ const present: Schema<boolean> = schema({ type: "boolean" }, (value) => value !=
 
 export const READY_QUERY = object({ sync: optional(present), timeout });
 
+/** Changes of voters: `wait` for the vote itself. */
+export const VOTER_QUERY = object({ wait: fallback(flag, true), timeout });
+
 export const READ_QUERY = object({ consistency: fallback(level, "leader"), timeout });
 
 export const WRITE_QUERY = object({
   wait: fallback(flag, true),
   // Every write is ordered by its shard's log, so that the weaker ones are kept with the strongest.
   ordering: optional(word(["weak", "medium", "strong"])),
-  redirect: lacking("redirects to the leader yet (writes are forwarded)", "false"),
+  redirect: fallback(flag, false),
   timeout,
 });
 
@@ -84,7 +77,8 @@ export function readOptions({ query, headers, signal }: Asking<ReadQuery>): Read
 }
 
 export function writeOptions({ query, headers, signal }: Asking<WriteQuery>): WriteOptions {
-  return { wait: query.wait, idempotencyKey: single(headers, "idempotency-key") ?? null, signal };
+  const idempotencyKey = single(headers, "idempotency-key") ?? null;
+  return { wait: query.wait, idempotencyKey, redirect: query.redirect, signal };
 }
 
 /** `0=12,1=30`: the log index seen of each shard. */

@@ -1,7 +1,7 @@
 /** Collections: create, look at, change, drop. */
 import type { VectorSpec } from "../api/types.ts";
 import { PLAIN_QUERY } from "./call-options.ts";
-import { collectionInfo, shardViews } from "./collection-view.ts";
+import { collectionInfo } from "./collection-view.ts";
 import { authorize } from "../auth/permit.ts";
 import { onCluster, onCollection, route, type Route } from "./route.ts";
 import {
@@ -15,7 +15,6 @@ import {
   unsupported,
   whole,
   word,
-  wrong,
   type Schema,
 } from "./schema.ts";
 import { ApiError } from "../api/errors.ts";
@@ -23,6 +22,8 @@ import { ApiError } from "../api/errors.ts";
 /** Qdrant's defaults, which are ours too. */
 const DEFAULT_M = 16;
 const DEFAULT_EF_CONSTRUCT = 100;
+/** A target: while there are fewer nodes there are fewer replicas, and they grow as nodes join. */
+const DEFAULT_REPLICATION = 3;
 
 const MEMORY = "a choice of memory placement (graph in memory, points on disk)";
 
@@ -175,7 +176,7 @@ export const collectionRoutes: readonly Route[] = [
     query: PLAIN_QUERY,
     body: CREATE,
     async handle({ service, permit, body, signal }) {
-      const replicationFactor = body.replication_factor ?? 1;
+      const replicationFactor = body.replication_factor ?? DEFAULT_REPLICATION;
       checkConsistencyFactor(body.write_consistency_factor, replicationFactor);
       const shardNumber = body.shard_number ?? 1;
       const { metadata } = body;
@@ -216,38 +217,5 @@ export const collectionRoutes: readonly Route[] = [
     query: PLAIN_QUERY,
     body: null,
     handle: async ({ service, permit, signal }) => ({ result: await service.remove(permit, { signal }) }),
-  }),
-  route({
-    method: "GET",
-    url: "/collections/:collection/shards",
-    rule: onCollection("read"),
-    summary: "The shards of a collection and their replicas",
-    query: PLAIN_QUERY,
-    body: null,
-    async handle({ service, permit, signal }) {
-      const { shards } = await service.describe(permit, { signal });
-      return { result: { shards: shardViews(shards) } };
-    },
-  }),
-  route({
-    method: "GET",
-    url: "/collections/:collection/shards/:shard",
-    rule: onCollection("read"),
-    summary: "One shard and its replicas",
-    query: PLAIN_QUERY,
-    body: null,
-    async handle({ service, permit, params, signal }) {
-      const shard = Number(params["shard"]);
-      if (!/^[0-9]{1,10}$/.test(params["shard"] ?? ""))
-        throw wrong({ parent: null, key: "the shard in the path" }, "must be a whole number");
-      const { shards } = await service.describe(permit, { signal });
-      const found = shardViews(shards).find((view) => view.shard === shard);
-      if (found === undefined)
-        throw new ApiError(
-          "ROUTE_NOT_FOUND",
-          `Not found: Shard ${shard} of collection \`${permit.collection}\` doesn't exist!`,
-        );
-      return { result: found };
-    },
   }),
 ];

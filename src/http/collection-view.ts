@@ -1,4 +1,4 @@
-/** How collections and shards look from outside: Qdrant's CollectionInfo, and the shards as api.md of this project. */
+/** How collections look from outside: Qdrant's CollectionInfo. */
 import type { CollectionInfo, EngineStats, ShardStatus } from "../api/types.ts";
 
 /** One status per shard: the leader's where it is known here, else the first that has an engine. */
@@ -62,41 +62,4 @@ export function collectionInfo(collection: CollectionInfo, statuses: readonly Sh
     },
     payload_schema: {},
   };
-}
-
-const stateOf = (status: ShardStatus): string =>
-  failureOf(status) !== null ? "failed" : status.engine === null ? "catching_up" : "active";
-
-function replicaView(status: ShardStatus) {
-  const { engine } = status;
-  return {
-    node_id: status.node,
-    role: status.role === "leader" || status.role === "learner" ? status.role : "voter",
-    state: stateOf(status),
-    term: status.term,
-    commit: status.commit,
-    applied: status.applied,
-    // What the leader knows of itself; of others it is not reported yet.
-    match: status.role === "leader" ? status.commit : null,
-    lag: Math.max(0, status.commit - status.applied),
-    state_hash: engine?.stateHash ?? null,
-    hash_index: engine?.appliedIndex ?? null,
-    points: engine?.points ?? null,
-    error: failureOf(status),
-  };
-}
-
-export interface ShardView {
-  readonly shard: number;
-  readonly term: number;
-  readonly leader: number | null;
-  readonly replicas: readonly ReturnType<typeof replicaView>[];
-}
-
-/** Ordered by shard; the term and leader of the replica that has seen the highest term. */
-export function shardViews(statuses: readonly ShardStatus[]): readonly ShardView[] {
-  return [...byShard(statuses)].map(([shard, replicas]) => {
-    const latest = replicas.reduce((best, status) => (status.term > best.term ? status : best));
-    return { shard, term: latest.term, leader: latest.leader, replicas: replicas.map(replicaView) };
-  });
 }

@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
 import { ApiError } from "../api/errors.ts";
+import type { AdminService } from "../api/admin-service.ts";
 import type { JsonValue } from "../api/types.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { HttpOptions } from "./options.ts";
@@ -43,6 +44,7 @@ export type Params = Readonly<Record<string, string | undefined>>;
 
 export interface Call<P, Q, B> {
   readonly service: VectorService;
+  readonly admin: AdminService;
   readonly permit: P;
   readonly params: Params;
   readonly query: Q;
@@ -74,6 +76,7 @@ export interface Definition<P extends Permit<Action>, Q, B> {
 /** What routes need of the server that holds them. */
 export interface RouteParts {
   readonly service: VectorService;
+  readonly admin: AdminService;
   readonly http: HttpOptions;
   identify(request: FastifyRequest): Principal;
 }
@@ -124,7 +127,7 @@ const paramsOf = (request: FastifyRequest): Params => request.params as Params;
 async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
   definition: Definition<P, Q, B>,
   permit: P,
-  { service, http }: RouteParts,
+  { service, admin, http }: RouteParts,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -142,6 +145,7 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
     const params = paramsOf(request);
     const answer = await definition.handle({
       service,
+      admin,
       permit,
       params,
       query,

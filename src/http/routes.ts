@@ -1,5 +1,6 @@
 /** Every route there is: what is served, documented and checked by tests is this list. */
 import type { Limits } from "../api/limits.ts";
+import { clusterRoutes } from "./cluster-routes.ts";
 import { collectionRoutes } from "./collection-routes.ts";
 import { readRoutes } from "./read-routes.ts";
 import type { Route } from "./route.ts";
@@ -12,6 +13,7 @@ export const routes = (parts: {
 }): readonly Route[] => [
   ...systemRoutes(parts),
   ...collectionRoutes,
+  ...clusterRoutes,
   ...readRoutes(parts.limits),
   ...writeRoutes(parts.limits),
 ];

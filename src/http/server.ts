@@ -17,6 +17,7 @@ import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { ApiError } from "../api/errors.ts";
 import { allowed, type Limits } from "../api/limits.ts";
+import type { AdminService } from "../api/admin-service.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { authorizeCluster, type Principal } from "../auth/permit.ts";
@@ -37,6 +38,7 @@ export interface Observation {
 
 export interface ServeHttpOptions {
   readonly service: VectorService;
+  readonly admin: AdminService;
   readonly authenticator: Authenticator;
   readonly listen: { readonly host: string; readonly port: number };
   readonly http: HttpOptions;
@@ -130,7 +132,7 @@ class FrontEnd implements HttpServer {
 
   #install(limits: Limits): void {
     const app = this.#app;
-    const { service, authenticator, metricsText, http } = this.#options;
+    const { service, admin, authenticator, metricsText, http } = this.#options;
     const identify = (request: FastifyRequest): Principal => {
       const { headers } = request;
       const apiKey = headers["api-key"];
@@ -141,6 +143,7 @@ class FrontEnd implements HttpServer {
     };
     const parts: RouteParts = {
       service,
+      admin,
       http,
       identify,
     };
@@ -209,7 +212,7 @@ class FrontEnd implements HttpServer {
     const { status, headers, body } = failure(known, reply.elapsedTime / 1000);
     void reply
       .code(status)
-      .headers({ ...headers, "content-type": JSON_TYPE })
+      .headers({ ...headers, ...redirection(known, request.url), "content-type": JSON_TYPE })
       .send(body);
   }
 
@@ -224,6 +227,14 @@ class FrontEnd implements HttpServer {
         "request",
       );
   }
+}
+
+/** The same path on the leader, which needs no redirect any more. */
+function redirection({ code, details }: ApiError, url: string): { readonly location?: string } {
+  if (code !== "NOT_LEADER" || details.leader === undefined) return {};
+  const [path = "", query = ""] = url.split("?", 2);
+  const rest = query.split("&").filter((part) => part !== "" && !part.startsWith("redirect="));
+  return { location: `http://${details.leader.http}${path}${rest.length === 0 ? "" : `?${rest.join("&")}`}` };
 }
 
 /** Everything that can be thrown on the way of a request as a row of the table; what is not expected is INTERNAL. */

@@ -45,12 +45,6 @@ describe("metadata", () => {
     await patch({ a: null, b: null });
     expect(metadata()).toEqual({ e: [4] });
   });
-
-  test("is limited as merged, not only as sent", async () => {
-    const half = "x".repeat(40_000);
-    await patch({ one: half });
-    await expect(patch({ two: half })).rejects.toMatchObject({ code: "TOO_LARGE" });
-  });
 });
 
 describe("writes", () => {

@@ -82,10 +82,6 @@ describe("points", () => {
   ])("%s /points%s %j", async (method, path, body, word) => {
     refused(await rest.call(method, `${PATH}/points${path}`, body), word);
   });
-
-  test("a redirect to the leader", async () => {
-    refused(await rest.call("POST", `${PATH}/points/delete?redirect=true`, { points }), "`redirect`");
-  });
 });
 
 describe("collections", () => {
@@ -179,9 +175,6 @@ describe("routes of Qdrant's", () => {
     ["POST", `${PATH}/facet`, "facets"],
     ["PUT", `${PATH}/index`, "payload indexes"],
     ["DELETE", `${PATH}/index/a`, "payload indexes"],
-    ["POST", "/collections/aliases", "aliases"],
-    ["GET", "/aliases", "aliases"],
-    ["GET", "/cluster", "cluster administration"],
     ["POST", `${PATH}/snapshots`, "snapshots"],
     ["GET", "/telemetry", "telemetry"],
   ])("%s %s", async (method, path, word) => {

@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import { MemoryCluster } from "../../bench/support/memory-cluster.ts";
 import { limits, type Limits } from "../../src/api/limits.ts";
+import { AdminService } from "../../src/api/admin-service.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator, type Keys } from "../../src/auth/authenticator.ts";
 import type { Tokens } from "../../src/auth/tokens.ts";
@@ -59,6 +60,7 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
   const write = (line: string): void => void logged.push(JSON.parse(line) as Record<string, unknown>);
   const server = await serveHttp({
     service,
+    admin: new AdminService({ limits: service.limits }, { admin: cluster.admin, node: () => cluster.node() }),
     authenticator: new Authenticator(options.keys ?? {}, { tokens: options.tokens ?? null }),
     listen: { host: "127.0.0.1", port: 0 },
     http: httpOptions(options.http),
@@ -71,7 +73,12 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
   });
   const url = `http://${server.address}`;
   const raw: Rest["raw"] = async (method, path, body, headers = {}) => {
-    const init = method === "GET" || method === "HEAD" ? { method, headers } : { method, headers, body };
+    // A redirect is an answer to look at, not a place to go.
+    const redirect = "manual" as const;
+    const init =
+      method === "GET" || method === "HEAD"
+        ? { method, headers, redirect }
+        : { method, headers, redirect, body };
     const response = await fetch(`${url}${path}`, init);
     const text = await response.text();
     const json = (response.headers.get("content-type") ?? "").startsWith("application/json");

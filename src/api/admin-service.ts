@@ -1,0 +1,124 @@
+/**
+ * The use cases of operators: nodes, replicas, leaders, names. As with points, a method takes a permit that only
+ * `authorize` can make, and whatever it changes goes through a log.
+ */
+import type { ClusterAdmin } from "../cluster/types.ts";
+import type { ClusterPermit, CollectionPermit } from "../auth/permit.ts";
+import { ApiError } from "./errors.ts";
+import { within, type Limits } from "./limits.ts";
+import { checkCollectionName } from "./names.ts";
+import type {
+  Alias,
+  AliasAction,
+  CallOptions,
+  LeaderView,
+  NodeStatus,
+  NodeView,
+  ShardView,
+  VoterOptions,
+} from "./types.ts";
+
+/** Failures are thrown as {@link ApiError}. */
+export class AdminService {
+  readonly #limits: Limits;
+  readonly #admin: ClusterAdmin;
+  readonly #node: () => NodeStatus;
+
+  constructor(
+    options: { readonly limits: Limits },
+    parts: { readonly admin: ClusterAdmin; readonly node: () => NodeStatus },
+  ) {
+    this.#limits = options.limits;
+    this.#admin = parts.admin;
+    this.#node = parts.node;
+  }
+
+  /** In order of node id. */
+  async nodes(_permit: ClusterPermit<"read">, options: CallOptions): Promise<readonly NodeView[]> {
+    return await this.#admin.nodes(options);
+  }
+
+  async removeNode(_permit: ClusterPermit<"manage">, nodeId: number, options: CallOptions): Promise<void> {
+    await this.#admin.removeNode(nodeId, options);
+  }
+
+  /** Who leads the catalogue, as far as this node knows; null: nobody at the moment. */
+  async leader(_permit: ClusterPermit<"read">, options: CallOptions): Promise<NodeView | null> {
+    const { leader } = this.#node().catalogue;
+    return (await this.#admin.nodes(options)).find(({ nodeId }) => nodeId === leader) ?? null;
+  }
+
+  async shards(permit: CollectionPermit<"read">, options: CallOptions): Promise<readonly ShardView[]> {
+    return await this.#admin.shardViews(permit.collection, options);
+  }
+
+  /** COLLECTION_NOT_FOUND, or INVALID for a shard it does not have. */
+  async shard(permit: CollectionPermit<"read">, shard: number, options: CallOptions): Promise<ShardView> {
+    const found = (await this.shards(permit, options)).find((view) => view.shard === shard);
+    if (found !== undefined) return found;
+    throw new ApiError(
+      "SHARD_NOT_FOUND",
+      `Not found: Shard ${shard} of collection \`${permit.collection}\` doesn't exist!`,
+    );
+  }
+
+  async addVoter(_permit: ClusterPermit<"manage">, at: ReplicaPlace, options: VoterOptions): Promise<void> {
+    await this.#admin.addVoter(at.collection, at.shard, at.nodeId, options);
+  }
+  async removeVoter(
+    _permit: ClusterPermit<"manage">,
+    at: ReplicaPlace,
+    options: VoterOptions,
+  ): Promise<void> {
+    await this.#admin.removeVoter(at.collection, at.shard, at.nodeId, options);
+  }
+  async transferLeader(
+    _permit: ClusterPermit<"manage">,
+    at: ReplicaPlace,
+    options: CallOptions,
+  ): Promise<void> {
+    await this.#admin.transferLeader(at.collection, at.shard, at.nodeId, options);
+  }
+
+  /** A replica on another node instead of this one: first the new one votes, then the old one goes. */
+  async moveReplica(
+    permit: ClusterPermit<"manage">,
+    at: ReplicaPlace & { readonly to: number },
+    options: VoterOptions,
+  ): Promise<void> {
+    const wait = { ...options, wait: true };
+    await this.addVoter(permit, { ...at, nodeId: at.to }, wait);
+    await this.removeVoter(permit, at, options);
+  }
+
+  /** In order of alias; of one collection, or of all. */
+  aliases(_permit: ClusterPermit<"read">): readonly Alias[] {
+    return this.#admin.aliases();
+  }
+  aliasesOf(permit: CollectionPermit<"read">): readonly Alias[] {
+    return this.#admin.aliases().filter(({ collection }) => collection === permit.collection);
+  }
+
+  async changeAliases(
+    _permit: ClusterPermit<"manage">,
+    actions: readonly AliasAction[],
+    options: CallOptions,
+  ): Promise<void> {
+    within(this.#limits, "batchOperations", actions.length, "the number of actions", "TOO_LARGE");
+    for (const action of actions) {
+      if (action.kind === "create") checkCollectionName(action.alias, this.#limits);
+      if (action.kind === "rename") checkCollectionName(action.to, this.#limits);
+    }
+    await this.#admin.changeAliases(actions, options);
+  }
+
+  leaderOf(permit: CollectionPermit<"read">, shard: number): LeaderView | null {
+    return this.#admin.leaderOf(permit.collection, shard);
+  }
+}
+
+export interface ReplicaPlace {
+  readonly collection: string;
+  readonly shard: number;
+  readonly nodeId: number;
+}

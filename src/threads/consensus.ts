@@ -167,7 +167,8 @@ class ConsensusThread {
     const applyOp = new RemoteApplyOp(group, { holder, restores: this.#restores });
     const isNew = !log.groups().includes(group);
     const bootstrap = {
-      voters: founders.map(NodeId),
+      // Founders are named with the one to lead first; a configuration is a set in order.
+      voters: [...founders].sort((a, b) => a - b).map(NodeId),
       votersOutgoing: [],
       learners: [],
       learnersNext: [],

@@ -125,7 +125,7 @@ export class Proposer {
   async #here(place: Place, data: Uint8Array, { wait, signal }: ProposeEntry): Promise<Try> {
     const { timeoutMs } = this.#options;
     // Proposing gives the bytes away; they may be needed again.
-    const outcome = await this.#parts.consensus.propose(place.group, data.slice(), {
+    const outcome = await this.#parts.consensus.propose(place.group, new Uint8Array(data), {
       wait,
       timeoutMs,
       signal,

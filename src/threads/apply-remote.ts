@@ -52,8 +52,9 @@ export class RemoteApplyOp implements ApplyOp {
   async apply(entries: readonly CommittedEntry[]): Promise<readonly ApplyResult[]> {
     const transfer: ArrayBufferLike[] = [];
     const wire = entries.map(({ term, index, data }) => {
-      // The log keeps its bytes, and cloning a view would send all of the buffer it is cut from: one exact copy.
-      const own = data.slice();
+      // The log keeps its bytes, and cloning a view would send all of the buffer it is cut from: one exact copy. What
+      // came over the network is a Buffer, whose slice() is one more view.
+      const own = new Uint8Array(data);
       transfer.push(own.buffer);
       return { term, index, data: own };
     });

@@ -142,7 +142,10 @@ export function onSnapshotReport(core: CoreState, id: NodeId, ok: boolean): void
   const peer = core.tracker.get(id);
   if (core.role !== "leader" || peer?.state !== "snapshot") return;
   // A failed one is as if never sent: probe from where the peer was.
-  if (!ok) peer.pendingSnapshot = 0 as LogIndex;
+  if (!ok) {
+    peer.pendingSnapshot = 0 as LogIndex;
+    peer.snapshotSentAt = null;
+  }
   peer.becomeProbe();
   // Installed: wait for its answer. Failed: wait a heartbeat before the next try.
   peer.paused = true;

@@ -28,6 +28,8 @@ export class Progress {
   next: LogIndex;
   /** While in snapshot: the index of the snapshot that was sent; 0 otherwise. */
   pendingSnapshot: LogIndex = ZERO;
+  /** Tick of this reign at which a snapshot last left for it; null when none did, or it failed. */
+  snapshotSentAt: number | null = null;
   /** Heard from since the last check of the quorum. */
   recentlyActive = true;
   /** Nothing more until an answer or the next heartbeat's answer. */
@@ -47,6 +49,7 @@ export class Progress {
     this.match = match;
     this.next = next;
     this.recentlyActive = false;
+    this.snapshotSentAt = null;
     this.#sentCommit = ZERO;
   }
 

@@ -135,9 +135,13 @@ const NO_BYTES = new Uint8Array(0);
 function sendSnapshot(core: CoreState, peer: Progress): boolean {
   // A dead member would hold the snapshot's slot until somebody notices.
   if (!peer.recentlyActive) return false;
+  // Late answers from before the last one must not set off another: they are large, and may be ignored again.
+  const now = core.reads.ticks;
+  if (peer.snapshotSentAt !== null && now - peer.snapshotSentAt < core.settings.electionTicks) return false;
   const meta = core.log.snapshotToSend();
   if (meta === "temporarilyUnavailable") return false;
   invariant(meta.index > 0, () => `the log begins at ${core.log.firstIndex()} because a snapshot exists`);
+  peer.snapshotSentAt = now;
   peer.becomeSnapshot(meta.index);
   core.out.now({ kind: "snapshot", from: core.id, to: peer.id, term: core.term, meta });
   core.out.event({ kind: "snapshotSent", to: peer.id, index: meta.index });

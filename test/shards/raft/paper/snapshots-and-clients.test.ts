@@ -92,6 +92,29 @@ describe("§7 log compaction", () => {
     expect(peer()).toMatchObject({ state: "replicate", match: 4 });
   });
 
+  test("a snapshot that did not help is not sent again before an election timeout has passed", () => {
+    const group = behind();
+    const sent = (): number => group.member(1).events.filter((event) => event.kind === "snapshotSent").length;
+    // It arrives, but nobody hears of it: what still comes in are answers from before.
+    group.cut = (each) => each.kind === "snapshot" || (each.kind === "appendAccepted" && each.from === 3);
+    group.tick(2);
+    expect(sent()).toBe(1);
+    const late = message("appendAccepted", { from: 3, to: 1, term: 1 }, { match: LogIndex(1) });
+    const ticks = 8;
+    for (let tick = 0; tick < ticks; tick++) {
+      group.core(1).reportSnapshot(NodeId(3), true);
+      group.core(1).step(late);
+      group.tick();
+    }
+    expect(sent()).toBe(1);
+    group.cut = () => false;
+    group.tick(2);
+    group.core(1).step(late);
+    group.tick(2);
+    expect(sent()).toBe(2);
+    expect(group.core(3).status()).toMatchObject({ commit: 4 });
+  });
+
   test("applied beyond persisted commit is an impossible state to start from (never 15)", () => {
     const log = new MemoryLog({ conf: conf([1]) });
     const start = (): Member => new Member(1, log, { applied: LogIndex(0) });

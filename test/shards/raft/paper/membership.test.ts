@@ -118,6 +118,50 @@ describe("§6 cluster membership changes", () => {
     expect(all.leaders()).not.toContain(1);
   });
 
+  describe("while a member is lost for good, a leader that is removed (adr/0008)", () => {
+    /** Node 4 is dead; the leader commits its own removal, but nobody hears that, and something comes on top. */
+    function removedUnheard(all: Cluster, leader: number): void {
+      const unheard = (each: Message): boolean => each.from === leader && each.kind === "append";
+      all.core(leader).proposeConfChange(confChange([remove(leader)]));
+      const { lastIndex } = all.core(leader).status();
+      all.cut = (each) =>
+        [each.from, each.to].includes(NodeId(4)) ||
+        (unheard(each) &&
+          each.kind === "append" &&
+          (each.commit >= lastIndex || each.prevIndex >= lastIndex));
+      all.core(leader).propose([bytes("on top")]);
+      all.settle();
+      all.isolate(4);
+    }
+
+    test("may leave the others without anybody they could elect", () => {
+      const all = group([1, 2, 3, 4]).elect(1);
+      all.isolate(4);
+      removedUnheard(all, 1);
+      expect(all.core(1).status()).toMatchObject({ role: "follower", conf: conf([2, 3, 4]) });
+      for (const id of [2, 3]) {
+        all.core(id).campaign();
+        all.tick(30);
+      }
+      expect(all.core(2).status().conf).toEqual(conf([1, 2, 3, 4]));
+      expect(all.leaders()).toEqual([]);
+    });
+
+    test("blocks nobody when it has handed its office over first", () => {
+      const all = group([1, 2, 3, 4]).elect(1);
+      all.isolate(4);
+      expect(all.core(1).transferLeader(NodeId(2))).toBeNull();
+      all.settle();
+      expect(all.leaders()).toEqual([2]);
+      all.core(2).proposeConfChange(confChange([remove(1)]));
+      all.tick(2);
+      all.core(2).propose([bytes("after")]);
+      all.settle();
+      expect(all.core(3).status().conf).toEqual(conf([2, 3, 4]));
+      expect(all.member(3).commands()).toEqual(["after"]);
+    });
+  });
+
   test("a removed server cannot disrupt the cluster: requests are ignored while a leader is alive", () => {
     const all = group([1, 2, 3]).elect(1);
     all.isolate(3);

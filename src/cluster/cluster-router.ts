@@ -17,9 +17,10 @@ import { ReplicaReads } from "./replica-reads.ts";
 import type { Roles } from "./roles.ts";
 import { survey } from "./survey.ts";
 import { systemTimers, type Timers } from "./timers.ts";
-import { nodeViews, shardView, type Reports } from "./views.ts";
+import { leaderStatus, nodeViews, ownShard, shardView, type Reports } from "./views.ts";
 import { VoterChanges } from "./voter-changes.ts";
 import { Writable } from "./writable.ts";
+import { within } from "./within.ts";
 import { WritePath, type EncodeEntry } from "./write-path.ts";
 import type {
   Alias,
@@ -230,7 +231,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
 
   async write(name: string, operations: readonly WriteOp[], options: WriteOptions): Promise<WriteReceipt> {
     const collection = this.#collection(name);
-    if (options.redirect === true) this.#checkLeads(collection);
+    if (options.redirect === true) await this.#checkLeads(collection, options.signal);
     try {
       const receipt = await this.#writes.write(collection, operations, options);
       if (options.wait) {
@@ -304,22 +305,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const { groups } = await groupReports(serving, signal);
     return shards.map(({ shard, group }) => {
       const report = groups.find((known) => known.group === group) ?? null;
-      const status = report?.status ?? null;
-      const role = status?.role ?? "follower";
-      return {
-        shard,
-        group,
-        node: nodeId,
-        role: status?.learner === true ? "learner" : role === "preCandidate" ? "candidate" : role,
-        leader: status?.leader ?? this.#leaders.of(group),
-        term: status?.term ?? 0,
-        commit: status?.commit ?? 0,
-        applied: status?.applied ?? 0,
-        firstIndex: status?.firstIndex ?? 0,
-        logBytes: status?.logBytes ?? 0,
-        engine: report?.engine ?? null,
-        error: report?.error ?? null,
-      };
+      return ownShard({ shard, group, node: nodeId, leader: this.#leaders.of(group) }, report);
     });
   }
 
@@ -378,9 +364,13 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     }
   }
 
-  #checkLeads(collection: CatalogueCollection): void {
+  async #checkLeads(collection: CatalogueCollection, signal: AbortSignal): Promise<void> {
     for (const place of collection.shards) {
       if (this.#parts.roles.leads(place.group)) continue;
+      if (this.#leaders.of(place.group) === null) {
+        const lead = leaderStatus(place.group, await this.#survey(signal));
+        this.#leaders.learned(place.group, lead?.node ?? null);
+      }
       const leader = this.leaderOf(collection.name, place.shard);
       if (leader === null || leader.nodeId === this.#options.nodeId) throw noLeader(place);
       const message = `Not the leader: node ${leader.nodeId} leads shard ${place.shard}`;
@@ -398,21 +388,5 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
       {},
       { cause: error },
     );
-  }
-}
-
-/** Waits no longer than the signal allows; what is waited for goes on. */
-async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let stop: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", onAbort, { once: true });
-    stop = () => signal.removeEventListener("abort", onAbort);
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    stop();
   }
 }

@@ -81,7 +81,10 @@ export class Proposer {
         tried.add(node);
         const end = await this.#try(node, place, data, options);
         doubt = end.doubt ?? doubt;
-        if (end.kind === "done") return { index: end.index, result: end.outcome, repeated: doubt !== null };
+        if (end.kind === "done") {
+          leaders.learned(place.group, node);
+          return { index: end.index, result: end.outcome, repeated: doubt !== null };
+        }
         if (end.kind === "failed") {
           if (signal.aborted && end.error.code === "DEADLINE_EXCEEDED") throw late();
           const said = doubt === null || end.error.code === "OUTCOME_UNKNOWN";

@@ -84,7 +84,10 @@ export class ReplicaReads {
             signal,
             timeoutMs: this.#shareMs(fresh, tried, round),
           });
-          if (answer.kind === "answer") return answer.answer;
+          if (answer.kind === "answer") {
+            if (fresh.level === "leader") leaders.learned(group, node);
+            return answer.answer;
+          }
           if (answer.leader !== node) leaders.mistaken(group, node);
           leaders.learned(group, answer.leader);
           last = noLeader(place);

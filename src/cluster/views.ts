@@ -2,7 +2,7 @@
 import type { GroupStatus } from "../../shards/index.ts";
 import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
 import type { GroupReport } from "./node-calls/contract.ts";
-import type { NodeView, ReplicaView, ShardView } from "./types.ts";
+import type { NodeView, ReplicaView, ShardStatus, ShardView } from "./types.ts";
 
 /** By node, then by group; null: it did not answer. */
 export type Reports = ReadonlyMap<number, ReadonlyMap<number, GroupReport> | null>;
@@ -115,6 +115,27 @@ function comparableHashes(
       return [node, mark ?? { index: engine.appliedIndex, stateHash: engine.stateHash }];
     }),
   );
+}
+
+/** A shard as this node has it; `report` is null when it holds no replica. */
+export function ownShard(
+  place: Pick<ShardStatus, "shard" | "group" | "node" | "leader">,
+  report: GroupReport | null,
+): ShardStatus {
+  const status = report?.status ?? null;
+  const role = status?.role ?? "follower";
+  return {
+    ...place,
+    role: status?.learner === true ? "learner" : role === "preCandidate" ? "candidate" : role,
+    leader: status?.leader ?? place.leader,
+    term: status?.term ?? 0,
+    commit: status?.commit ?? 0,
+    applied: status?.applied ?? 0,
+    firstIndex: status?.firstIndex ?? 0,
+    logBytes: status?.logBytes ?? 0,
+    engine: report?.engine ?? null,
+    error: report?.error ?? null,
+  };
 }
 
 export function nodeViews(

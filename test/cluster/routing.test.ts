@@ -104,6 +104,16 @@ describe("writes", () => {
     expect(asked).toEqual([leader]);
   });
 
+  test("with redirect a node that knows nothing of the shard finds out who leads", async () => {
+    const [group = 0] = await start(4);
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !world.group(group).members.includes(node));
+    const refused = world.router(outsider).write("c", [upsert(1)], { ...writing(), redirect: true });
+    await expect(refused).rejects.toMatchObject({
+      code: "NOT_LEADER",
+      details: { leader: { nodeId: world.group(group).leader } },
+    });
+  });
+
   test("with redirect nothing is written elsewhere: the answer says who leads", async () => {
     const [group = 0] = await start(3);
     world.lead(group, 2);
@@ -417,6 +427,52 @@ describe("what an operator sees and asks for", () => {
     // One that never came to vote is simply not wanted any more.
     await router.removeVoter("c", 0, outsider, options);
     expect(world.catalogue.collection("c")?.placement[0]?.replicas.map(({ node }) => node)).toEqual(members);
+  });
+
+  test("with wait, adding a voter ends when it votes", async () => {
+    const [group = 0] = await start(4);
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !world.group(group).members.includes(node));
+    // The controller's part: what the catalogue asks for is done a little later.
+    let asked = 0;
+    world.fault = (_, __, method) => {
+      if (method === "groups" && ++asked === 12) world.group(group).members = [1, 2, 3, 4];
+      return null;
+    };
+    await world.router(outsider).addVoter("c", 0, outsider, { wait: true, signal: patient() });
+    expect(asked).toBeGreaterThanOrEqual(12);
+    expect(world.catalogue.collection("c")?.placement[0]?.replicas).toContainEqual({
+      node: outsider,
+      founding: false,
+    });
+  });
+
+  test("a voter that leads hands over before it goes, and votes no more before its copy does", async () => {
+    const [group = 0] = await start(3);
+    const leader = world.group(group).leader ?? 0;
+    const [from = 0] = [1, 2, 3].filter((node) => node !== leader);
+    await world.router(from).removeVoter("c", 0, leader, { wait: true, signal: patient() });
+    expect(world.group(group).members).not.toContain(leader);
+    expect(world.group(group).leader).not.toBe(leader);
+    const placement = world.catalogue.collection("c")?.placement[0];
+    expect(placement?.replicas.map(({ node }) => node)).not.toContain(leader);
+    expect(placement?.wanted).toBe(2);
+    await world.router(leader).write("c", [upsert(1)], writing());
+    expect(await world.router(leader).count("c", reading())).toBe(1);
+  });
+
+  test("a wait that the deadline ends says that the change goes on", async () => {
+    await start(4);
+    const founders = world.catalogue.collection("c")?.placement[0]?.founders ?? [];
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !founders.includes(node));
+    const deadline = new AbortController();
+    let asked = 0;
+    world.fault = (_, __, method) => {
+      if (method === "groups" && ++asked === 12) deadline.abort(new ApiError("DEADLINE_EXCEEDED", "late"));
+      return null;
+    };
+    const adding = world.router(1).addVoter("c", 0, outsider, { wait: true, signal: deadline.signal });
+    await expect(adding).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+    expect(world.catalogue.collection("c")?.placement[0]?.wanted).toBe(4);
   });
 
   test("the last replica is not taken away", async () => {

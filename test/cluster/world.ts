@@ -50,7 +50,7 @@ interface Entry {
 interface Group {
   leader: number | null;
   term: number;
-  readonly members: readonly number[];
+  members: readonly number[];
   /** Index 1 is the first. */
   readonly entries: Entry[];
   /** Nodes that apply no further than so. */
@@ -72,6 +72,8 @@ export const encodeWrite = (key: { origin: string; sequence: number }, operation
       value instanceof Float32Array ? [...value] : value,
     ),
   );
+
+const NO_OPERATIONS = encodeWrite({ origin: "", sequence: 0 }, []);
 
 export class World {
   readonly catalogue = new CatalogueState();
@@ -260,7 +262,7 @@ export class Node {
           ready: true,
           notes: [],
           catalogue: { leader: null, term: 0, applied: 0 },
-      build: { hnswlib: "unknown", flags: "", node: "" },
+          build: { hnswlib: "unknown", flags: "", node: "" },
         }),
         timers: new QuickTimers(),
       },
@@ -351,7 +353,18 @@ export class Node {
         settled(() =>
           [...world.groups.keys()].filter((group) => this.#holds(group)).map((group) => this.#status(group)),
         ),
-      changeMembership: () => Promise.reject(new Error("the members of this world are fixed")),
+      changeMembership: (group, steps) =>
+        settled((): ProposalOutcome => {
+          const known = world.group(group);
+          if (known.leader !== this.id) return { kind: "notLeader", leader: null };
+          for (const { kind, node } of steps) {
+            const others = known.members.filter((member) => member !== node);
+            known.members = kind === "remove" ? others : [...others, node];
+          }
+          known.entries.push({ key: `change ${known.entries.length}`, data: NO_OPERATIONS });
+          const index = LogIndex(known.entries.length);
+          return { kind: "applied", term: Term(known.term), index, result: null };
+        }),
       transfer: (group, to) =>
         settled(() => {
           if (!world.group(group).members.includes(to)) return `node ${to} is no member`;

@@ -1,6 +1,16 @@
 /** G: errors and edge cases. */
 import { describe, expect, test } from "vitest";
-import { bytes, cluster, conf, entry, Member, message, type TestOptions } from "../support/cluster.ts";
+import {
+  bytes,
+  Cluster,
+  cluster,
+  conf,
+  entry,
+  Member,
+  message,
+  type TestOptions,
+} from "../support/cluster.ts";
+import { confChange } from "../../../../shards/raft/conf-change.ts";
 import { InvariantViolation } from "../../../../shards/raft/invariant.ts";
 import { LogIndex, NodeId, NOBODY, Term } from "../../../../shards/raft/types.ts";
 import { MemoryLog } from "../support/memory-log.ts";
@@ -149,4 +159,66 @@ describe("errors a user can act on", () => {
     group.settle();
     expect(group.member(3).commands()).toEqual(["x"]);
   });
+});
+
+describe("concurrent events", () => {
+  const inputs: Readonly<Record<string, (one: Member) => void>> = {
+    proposal: ({ core }) => core.propose([bytes("x")]),
+    change: ({ core }) => core.proposeConfChange(confChange([{ kind: "addLearner", node: NodeId(4) }])),
+    transfer: ({ core }) => core.transferLeader(NodeId(2)),
+    read: ({ core }) => core.readIndex("r"),
+    tick: ({ core }) => {
+      core.tick();
+    },
+    "later leader": ({ core }) =>
+      core.step(message("heartbeat", { from: 3, to: 1, term: 5 }, { commit: LogIndex(0), readToken: "" })),
+  };
+
+  test.each(orders(Object.keys(inputs)).map((order) => [order.join(", "), order] as const))(
+    "%s",
+    (_, order) => {
+      const group = cluster(3).elect(1);
+      const one = group.member(1);
+      for (const name of order) inputs[name]?.(one);
+      one.work();
+      // Whatever came first: the later term rules, nothing is committed that only this member has, no read is answered.
+      expect(one.core.status()).toMatchObject({ role: "follower", term: 5, leader: 3, commit: 1 });
+      expect(one.reads).toEqual([]);
+      expect(one.commands()).toEqual([]);
+    },
+  );
+
+  /** Each input once in each place: enough to have every pair in both orders. */
+  function orders(names: readonly string[]): string[][] {
+    return names.flatMap((_, shift) => {
+      const turned = [...names.slice(shift), ...names.slice(0, shift)];
+      return [turned, [...turned].reverse()];
+    });
+  }
+});
+
+test("members may have different timing: a fast one among slow ones neither rules nor disturbs for ever", () => {
+  const founding = { conf: conf([1, 2, 3]) };
+  const slow = { electionTicks: 100 };
+  const group = new Cluster([
+    new Member(1, new MemoryLog(founding)),
+    new Member(2, new MemoryLog(founding), slow),
+    new Member(3, new MemoryLog(founding), slow),
+  ]);
+  group.tick(25);
+  expect(group.leaders()).toEqual([1]);
+  const { term } = group.core(1).status();
+  group.isolate(1);
+  group.tick(230);
+  const [survivor] = group.leaders().filter((id) => id !== 1);
+  expect(survivor).toBeDefined();
+  expect(group.core(survivor ?? 0).status().term).toBeGreaterThan(term);
+  group.core(survivor ?? 0).propose([bytes("by two of three")]);
+  group.settle();
+  group.cut = () => false;
+  const later = group.core(survivor ?? 0).status().term;
+  group.tick(60);
+  expect(group.leaders()).toEqual([survivor]);
+  expect(group.core(1).status()).toMatchObject({ leader: survivor, term: later });
+  expect(group.member(1).commands()).toEqual(["by two of three"]);
 });

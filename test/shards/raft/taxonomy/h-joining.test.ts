@@ -121,3 +121,23 @@ describe("failures on the way", () => {
     expect(all.core(1).isLeader).toBe(true);
   });
 });
+
+test("without a leader nothing comes; who joined meanwhile is found by the next one and told who leads", () => {
+  const all = group(2);
+  change(all, "addVoter", 2);
+  all.isolate(1);
+  all.core(1).proposeConfChange(confChange([{ kind: "addLearner", node: NodeId(3) }]));
+  all.tick(40);
+  expect(all.leaders()).toEqual([]);
+  expect(all.core(3).readIndex("r")).toMatchObject({ kind: "dropped" });
+  expect(all.member(3).events).toEqual([]);
+  all.cut = () => false;
+  all.tick(40);
+  const [leader] = all.leaders();
+  expect(leader).toBeDefined();
+  all.core(leader ?? 0).proposeConfChange(confChange([{ kind: "addLearner", node: NodeId(3) }]));
+  all.tick(2);
+  const told = all.member(3).events.filter((event) => event.kind === "leaderChanged");
+  expect(told).toMatchObject([{ leader }]);
+  expect(all.core(3).status()).toMatchObject({ commit: all.core(leader ?? 0).status().commit });
+});

@@ -61,6 +61,26 @@ export class Leaders {
     return this.reachableFirst(replicasOf(group).filter((node) => !tried.has(node)))[0] ?? null;
   }
 
+  /**
+   * What the node answers, or `replaced` as soon as the replica here hears that another one leads: a leader that hangs
+   * answers nothing, and its successor is known long before any deadline. Without a replica here it just waits.
+   */
+  async whileLeading<T>(group: number, node: number, work: Promise<T>): Promise<T | "replaced"> {
+    const { roles } = this.#parts;
+    let stop: () => void = () => undefined;
+    const replaced = new Promise<"replaced">((resolve) => {
+      stop = roles.watch(group, () => {
+        const { leader } = roles.of(group);
+        if (leader !== null && leader !== node) resolve("replaced");
+      });
+    });
+    try {
+      return await Promise.race([work, replaced]);
+    } finally {
+      stop();
+    }
+  }
+
   /** Only this node has a replica. */
   isAlone(group: number): boolean {
     return this.#parts.replicasOf(group).every((node) => node === this.#nodeId);

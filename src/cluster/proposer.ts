@@ -137,7 +137,7 @@ export class Proposer {
   }
 
   async #there(node: number, place: Place, data: Uint8Array, options: ProposeEntry): Promise<Try> {
-    const { peers, roles } = this.#parts;
+    const { peers, leaders } = this.#parts;
     const { timeoutMs } = this.#options;
     const { wait, signal } = options;
     const { group } = place;
@@ -148,23 +148,11 @@ export class Proposer {
       { group, data, wait, timeoutMs, actor: null },
       { timeoutMs, signal: AbortSignal.any([signal, moved.signal]), graceMs: GRACE_MS },
     );
-    // A leader that hangs answers nothing; the replica here hears of his successor long before any deadline.
-    let stop: () => void = () => undefined;
-    const replaced = new Promise<"replaced">((resolve) => {
-      stop = roles.watch(group, () => {
-        const { leader } = roles.of(group);
-        if (leader !== null && leader !== node) resolve("replaced");
-      });
-    });
-    try {
-      const end = await Promise.race([call, replaced]);
-      if (end !== "replaced") return this.#judged(end, place);
-      call.catch(() => undefined);
-      moved.abort();
-      return { kind: "again", leader: null, why: null, doubt: NOWHERE };
-    } finally {
-      stop();
-    }
+    const end = await leaders.whileLeading(group, node, call);
+    if (end !== "replaced") return this.#judged(end, place);
+    call.catch(() => undefined);
+    moved.abort();
+    return { kind: "again", leader: null, why: null, doubt: NOWHERE };
   }
 
   #judged(outcome: ProposalOutcome, place: Place): Try {

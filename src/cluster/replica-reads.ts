@@ -132,8 +132,19 @@ export class ReplicaReads {
     question: Question<T>,
     wait: NodeCallOptions,
   ): Promise<ReadAnswer<T>> {
-    if (node !== this.#options.nodeId) return await question.there(node, place, fresh, wait);
-    return await this.#parts.local.answer(place, fresh, wait, () => question.here(place, wait.signal));
+    const { local, leaders } = this.#parts;
+    if (node === this.#options.nodeId) {
+      return await local.answer(place, fresh, wait, () => question.here(place, wait.signal));
+    }
+    if (fresh.level !== "leader") return await question.there(node, place, fresh, wait);
+    const moved = new AbortController();
+    const signal = AbortSignal.any([wait.signal, moved.signal]);
+    const call = question.there(node, place, fresh, { ...wait, signal });
+    const end = await leaders.whileLeading(place.group, node, call);
+    if (end !== "replaced") return end;
+    call.catch(() => undefined);
+    moved.abort();
+    return { kind: "notLeader", leader: null };
   }
 }
 

@@ -223,7 +223,8 @@ export function text(value: unknown): string {
 }
 export function bytes(value: unknown): Uint8Array {
   if (!(value instanceof Uint8Array)) throw new WireError("bytes were expected");
-  return value;
+  // A Buffer behaves otherwise: its slices share memory. Those who get these bytes expect copies.
+  return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
 }
 function flag(value: unknown): boolean {
   if (typeof value !== "boolean") throw new WireError("true or false was expected");

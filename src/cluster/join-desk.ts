@@ -33,6 +33,10 @@ async function decide(request: JoinRequest, parts: JoinDeskParts): Promise<JoinA
       ? { kind: "later", why: `node ${leader} leads the catalogue, and its address is not known here yet` }
       : { kind: "ask", peer };
   }
+  const isKnown = parts.nodes().some(({ nodeId }) => nodeId === me.nodeId);
+  // The founder's own id is taken from the beginning, though only its registration says so.
+  if (!isKnown && request.incarnation !== parts.incarnation)
+    return { kind: "later", why: "the node that founds the cluster is starting" };
   const registered = await parts.register(request);
   if (registered.kind === "rejected") return { kind: "refused", why: registered.message };
   if (registered.kind === "failed") return { kind: "later", why: registered.message };

@@ -1,6 +1,6 @@
 /** One node becomes three: d-engine's dynamic expansion and failover, on real processes. */
 import { describe, expect, test } from "vitest";
-import { Client } from "../support/client.ts";
+import type { Client } from "../support/client.ts";
 import { NodeProcess } from "../support/node-process.ts";
 import { ClusterProcess, idsOnEach, Writer } from "./cluster-process.ts";
 

@@ -169,8 +169,9 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   }
 
   async createCollection(collection: NewCollection, { signal }: CallOptions): Promise<CollectionInfo> {
-    const { catalogue } = this.#parts;
-    const placement = chooseFounders(collection, catalogue.nodes(), catalogue.collections());
+    const { catalogue, peers } = this.#parts;
+    const isUp = (node: number): boolean => node === this.#options.nodeId || peers.stateOf(node) === "open";
+    const placement = chooseFounders(collection, catalogue.nodes(), catalogue.collections(), isUp);
     if (placement.some((founders) => founders.length === 0)) {
       throw new ApiError("NOT_READY", "Service unavailable: no active node is registered yet", {
         retryAfter: 1,

@@ -6,7 +6,8 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { AdminService } from "./api/admin-service.ts";
 import { VectorService } from "./api/vector-service.ts";
-import { Authenticator } from "./auth/authenticator.ts";
+import { Quotas } from "./api/quotas.ts";
+import { Access, type AccessEvents } from "./auth/access.ts";
 import { Catalogue } from "./catalog/catalogue.ts";
 import { Controller } from "./catalog/controller.ts";
 import { ClusterRouter } from "./cluster/cluster-router.ts";
@@ -24,7 +25,7 @@ import { encodeEntry } from "./engine/ops-codec.ts";
 import { serveGrpc } from "./grpc/server.ts";
 import { serveHttp } from "./http/server.ts";
 import { buildFacts, programVersion } from "./observability/build-facts.ts";
-import { createLog } from "./observability/log.ts";
+import { createLog, type Log } from "./observability/log.ts";
 import { NodeMetrics } from "./observability/node-metrics.ts";
 import { announceAddresses, openCatalogue, takePlace } from "./place.ts";
 import { consensusClient, engineClient } from "./threads/clients.ts";
@@ -63,6 +64,10 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
 
   const roles = new Roles(() => data.identity?.nodeId ?? null);
   const metrics = new NodeMetrics();
+  using quotas = new Quotas({ ...config.quota, directory: config.node.dataDir });
+  await quotas.look();
+  using access = new Access(config, { quotas, events: accessEvents(log), nowMs: () => Date.now() });
+  metrics.watchAccess({ audit: access.audit, tls: access.tls, quotas });
   const busy = new Map<number, string>();
   const front = {
     catalogue,
@@ -157,6 +162,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       ...(life.serving ? [] : ["starting or stopping"]),
       ...controller.problems(),
       ...busyShards(controller, busy),
+      ...access.guard.notes(),
     ],
     catalogue: {
       leader: roles.of(CATALOGUE).leader,
@@ -222,7 +228,9 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     serveHttp({
       service: new VectorService({ limits: config.limits }, { cluster }),
       admin: new AdminService({ limits: config.limits }, { admin: cluster, node }),
-      authenticator: new Authenticator(config.auth),
+      authenticator: access.authenticator,
+      guard: access.guard,
+      tls: access.tls === null ? null : { files: access.tls, verifyClients: config.tls.verifyClients },
       listen: splitAddress(addresses.http),
       http: config.http,
       observe: (observation) => metrics.http(observation),
@@ -304,6 +312,15 @@ const ADDRESS_TROUBLE: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: "is not an address of this machine",
   ENOTFOUND: "names no known host",
 };
+
+const accessEvents = (log: Log): AccessEvents => ({
+  fileTrouble: (error) => log.error({ error: error.message }, "a changed file is not used"),
+  keysReplaced: (keys) => log.info({ keys }, "keys of tokens replaced"),
+  audit: (failure) =>
+    failure === null
+      ? log.info("the audit log is written again")
+      : log.error({ error: failure.message }, "the audit log cannot be written"),
+});
 
 /** The first thing that made going on impossible: whatever is being waited for ends with it. */
 class Failure {

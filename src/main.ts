@@ -5,6 +5,7 @@ import { registerCollections } from "./cli/collections.ts";
 import { registerImport } from "./cli/import.ts";
 import { plainly, registerServe } from "./cli/serve.ts";
 import { registerStatus } from "./cli/status.ts";
+import { registerToken } from "./cli/token.ts";
 import { programVersion } from "./observability/build-facts.ts";
 
 /** After a failure: long enough for files to be closed, shorter than a supervisor's patience. */
@@ -18,6 +19,7 @@ registerServe(program);
 registerStatus(program);
 registerCollections(program);
 registerImport(program);
+registerToken(program);
 registerBench(program);
 
 try {

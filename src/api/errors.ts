@@ -59,6 +59,12 @@ export const ERRORS = {
   ),
   TOO_LARGE: row(413, "RESOURCE_EXHAUSTED", "no", "A body or batch is over its limit; the limit is named."),
   INVALID: row(422, "INVALID_ARGUMENT", "no", "Well-formed but not acceptable: dimension, range, limit."),
+  RATE_LIMITED: row(
+    429,
+    "RESOURCE_EXHAUSTED",
+    "yes",
+    "This key asks more often than it may; `Retry-After` says when it may again.",
+  ),
   OVERLOADED: row(503, "UNAVAILABLE", "yes", "A queue is at its limit; nothing was changed."),
   NOT_READY: row(503, "UNAVAILABLE", "yes", "Starting, stopping, or the shard cannot serve yet."),
   NO_LEADER: row(503, "UNAVAILABLE", "yes", "The shard has no leader at the moment; nothing was changed."),

@@ -20,6 +20,7 @@ export interface TokenKey {
 /** A file that cannot be used as it is; the message names what is wrong with it. */
 export class KeyFileError extends Error {
   override readonly name = "KeyFileError";
+  readonly code = "KEY_FILE_UNUSABLE";
 }
 
 /** In one file; each may have to be tried for a token without `kid`. */

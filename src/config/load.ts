@@ -125,7 +125,15 @@ function checkTogether(config: Config): void {
       `raft.keep_bytes is ${keepBytes}, which is more than raft.compact_bytes (${compactBytes})`,
     );
   }
-  const keyed = config.auth.apiKey ?? config.auth.altApiKey ?? config.auth.readOnlyApiKey;
+  const { auth, tls, audit } = config;
+  const keyed =
+    auth.apiKey ?? auth.altApiKey ?? auth.readOnlyApiKey ?? auth.jwtPublicKeyFile ?? auth.jwtJwksFile;
+  if ((tls.certFile === null) !== (tls.keyFile === null))
+    throw new ConfigError("tls.cert_file and tls.key_file belong together: set both or none");
+  if (tls.verifyClients && (tls.caFile === null || tls.certFile === null))
+    throw new ConfigError("tls.verify_clients needs tls.cert_file, tls.key_file and tls.ca_file");
+  if (audit.required && audit.path === null)
+    throw new ConfigError("audit.required is set and audit.path is not: there is nothing to write to");
   if (keyed === null && !config.auth.insecure && !isLoopback(config.http.addr)) {
     throw new ConfigError(
       `http.addr ${config.http.addr} is open to other machines and no API key is set: ` +

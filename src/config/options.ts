@@ -72,6 +72,27 @@ const OWN = {
   "auth.alt_api_key": { kind: "secret", flag: "--alt-api-key", default: null, about: "A second key with the same rights.", reason: "Lets keys be rotated without a moment in which clients fail." },
   "auth.read_only_api_key": { kind: "secret", flag: "--read-only-api-key", default: null, about: "Key that may only read.", reason: "For dashboards and search front-ends." },
   "auth.insecure": { kind: "switch", flag: "--insecure", default: false, about: "Serve other machines without any key.", reason: "Said aloud or not at all." },
+  "auth.jwt_public_key_file": { kind: "text", default: null, about: "PEM file with public keys (RSA, P-256, Ed25519) that tokens are verified with, beside HS256 by the keys above.", reason: "Who verifies needs no secret. Read again when it changes." },
+  "auth.jwt_jwks_file": { kind: "text", default: null, about: "The same as a JSON Web Key Set, chosen by `kid`.", reason: "New and old keys side by side, so that they rotate without a restart." },
+  "auth.jwt_leeway_ms": { ...ms, default: 5_000, min: 0, max: 600_000, about: "How far clocks may differ for `exp` and `nbf`.", reason: "More than clocks that are kept differ, little against the life of a token." },
+  "auth.jwt_issuer": { kind: "text", default: null, about: "What `iss` must be; unset: anything.", reason: "Needed where one key signs for several issuers." },
+  "auth.jwt_audience": { kind: "text", default: null, about: "What `aud` must name; unset: anything.", reason: "Needed where one issuer signs for several services: a token for another one is none for this." },
+  "auth.rate_per_second": { ...count, default: 0, min: 0, max: 1_000_000, about: "Requests per second for each key or token subject, and for each address without a valid one; 0: any number.", reason: "Keeps one application from taking what all share; off, because only its operator knows what is much." },
+  "auth.rate_burst": { ...count, default: 0, min: 0, max: 1_000_000, about: "Requests at once before that rate counts; 0: those of one second.", reason: "Applications come in bursts." },
+
+  "audit.path": { kind: "text", default: null, about: "File that says who did what: one JSON line per change, refusal and failed login; unset: none is kept.", reason: "A place of its own, with its own rights and retention." },
+  "audit.file_bytes": { ...bytes, default: 64 * MiB, min: 4 * KiB, max: 64 * GiB, about: "Size at which the file is set aside and a new one begun.", reason: "Some 200,000 lines." },
+  "audit.files": { ...count, default: 10, min: 1, max: 1_000, about: "Files set aside that are kept.", reason: "Bounds the disk it takes." },
+  "audit.refusals_per_second": { ...count, default: 100, min: 1, max: 1_000_000, about: "Refusals written per second; more are counted in one line.", reason: "Somebody guessing keys must not push the rest out of the files." },
+  "audit.required": { kind: "switch", default: false, about: "Refuse changes while the file cannot be written.", reason: "Where what is not on record must not happen; elsewhere a full disk for it should not stop the service." },
+
+  "tls.cert_file": { kind: "text", default: null, about: "PEM certificate of this node, with those between it and its authority; set: REST speaks TLS 1.2 or newer only.", reason: "Keys and vectors are readable on the way otherwise. Read again when it changes." },
+  "tls.key_file": { kind: "text", default: null, about: "PEM private key of that certificate.", reason: "Belongs to `tls.cert_file`." },
+  "tls.ca_file": { kind: "text", default: null, about: "PEM authorities that certificates of others are checked against.", reason: "Only who is named here vouches for others." },
+  "tls.verify_clients": { kind: "switch", default: false, about: "REST takes only clients with a certificate by `tls.ca_file`.", reason: "A second lock beside the keys." },
+
+  "quota.disk_free_bytes": { ...bytes, default: 256 * MiB, min: 0, max: 2 ** 50, about: "Free disk under the data directory below which what would add data is refused.", reason: "Refusing in time beats a log that cannot be written: then nothing is taken back, deletes still work." },
+  "quota.memory_bytes": { ...bytes, default: 0, min: 0, max: 2 ** 50, about: "Memory of the process above which what would add data is refused; 0: any.", reason: "Only its operator knows what the machine can give." },
 
   "engine.threads": { ...count, default: null, min: 1, max: 256, about: "Threads that hold shards; unset: one less than the cores, at least 1.", reason: "A core is left to requests and the log." },
   "engine.tail_points": { ...count, default: 20_000, min: 64, max: 10_000_000, about: "Points per shard that may wait for the graph before writes wait.", reason: "A burst is acknowledged at the log's pace until here; a search right after it scans as many points." },

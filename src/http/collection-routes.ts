@@ -173,6 +173,7 @@ export const collectionRoutes: readonly Route[] = [
     url: "/collections/:collection",
     rule: onCollection("manage"),
     summary: "Create a collection",
+    adds: true,
     query: PLAIN_QUERY,
     body: CREATE,
     async handle({ service, permit, body, signal }) {

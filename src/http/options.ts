@@ -77,6 +77,22 @@ export const HTTP_OPTIONS = {
     "Then the connection is closed, so that balancers can spread clients anew; 0: never.",
   ),
   connections: row("connections", "connections", 4_096, 1, 1_000_000, "Open at once; more are refused."),
+  inflightMax: row(
+    "inflight_max",
+    "requests",
+    2_048,
+    1,
+    1_000_000,
+    "In work at once; more are answered 503 at once, before they take memory and make everybody wait.",
+  ),
+  shedDelayMs: row(
+    "shed_delay_ms",
+    "ms",
+    250,
+    10,
+    60_000,
+    "While turns of the front thread keep coming so late, new requests are answered 503.",
+  ),
   headerBytes: row("header_bytes", "bytes", 16_384, 4_096, 1_048_576, "Request line and headers together."),
 } as const satisfies Record<string, OptionRow>;
 

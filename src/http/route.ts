@@ -18,6 +18,9 @@ import {
   type Permit,
   type Principal,
 } from "../auth/permit.ts";
+import type { Guard } from "../auth/guard.ts";
+import { afterFailure, afterSuccess, auditEntry } from "./audit.ts";
+import type { LoadShedder } from "./load-shedder.ts";
 import { envelope, JSON_TYPE } from "./envelope.ts";
 import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
 
@@ -67,6 +70,8 @@ export interface Definition<P extends Permit<Action>, Q, B> {
   readonly url: string;
   readonly rule: Rule<P>;
   readonly summary: string;
+  /** Whether it adds data, which quotas refuse; by default what writes points does. */
+  readonly adds?: boolean;
   readonly query: Schema<Q>;
   /** null: the route takes no body. */
   readonly body: Schema<B> | null;
@@ -78,6 +83,8 @@ export interface RouteParts {
   readonly service: VectorService;
   readonly admin: AdminService;
   readonly http: HttpOptions;
+  readonly guard: Guard;
+  readonly shedder: LoadShedder;
   identify(request: FastifyRequest): Principal;
 }
 
@@ -104,33 +111,83 @@ export function route<P extends Permit<Action>, Q extends { readonly timeout?: n
     query: definition.query.json,
     body: definition.body?.json ?? null,
     install(app, parts) {
-      const permits = new WeakMap<FastifyRequest, P>();
+      const admitted = new WeakMap<FastifyRequest, Admitted<P>>();
       app.route({
         method,
         url,
-        onRequest(request, _reply, next) {
-          permits.set(request, rule.grant(parts.identify(request), paramsOf(request)));
+        onRequest(request, reply, next) {
+          admitted.set(request, admit(definition, parts, request, reply));
           next();
         },
         async handler(request, reply) {
-          const permit = permits.get(request);
-          if (permit === undefined) throw new ApiError("FORBIDDEN", "Forbidden: no permit was granted");
-          return carryOut(definition, permit, parts, request, reply);
+          const entry = admitted.get(request);
+          if (entry === undefined) throw new ApiError("FORBIDDEN", "Forbidden: no permit was granted");
+          return carryOut(definition, entry, parts, request, reply);
         },
       });
     },
   };
 }
 
+/** Who is let in, with what they were granted. */
+interface Admitted<P> {
+  readonly who: Principal;
+  readonly permit: P;
+}
+
+/** Everything that is decided before a byte of the body is read; throws what the client is told. */
+function admit<P extends Permit<Action>, Q, B>(
+  { rule, adds, method, url }: Definition<P, Q, B>,
+  { guard, shedder, identify }: RouteParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Admitted<P> {
+  // Probes have to be answered most of all when everything else is refused.
+  if (rule.action !== "probe") {
+    shedder.enter();
+    reply.raw.once("close", () => shedder.leave());
+  }
+  const who = identify(request);
+  try {
+    if (rule.action !== "probe") guard.admit(who, request.ip);
+    const permit = rule.grant(who, paramsOf(request));
+    guard.checkChange(rule.action, adds ?? rule.action === "write");
+    return { who, permit };
+  } catch (error) {
+    const entry = auditEntry(request, { who, operation: `${method} ${url}`, params: paramsOf(request) });
+    guard.record(rule.action, { ...entry, ...afterFailure(error), outcome: "refused" });
+    throw error;
+  }
+}
+
 const paramsOf = (request: FastifyRequest): Params => request.params as Params;
 
 async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
+  definition: Definition<P, Q, B>,
+  { who, permit }: Admitted<P>,
+  parts: RouteParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { rule, method, url } = definition;
+  const entry = auditEntry(request, { who, operation: `${method} ${url}`, params: paramsOf(request) });
+  try {
+    const answer = await answerOf(definition, permit, parts, request, reply);
+    parts.guard.record(rule.action, { ...entry, ...afterSuccess("headers" in answer ? answer.headers : {}) });
+    return send(answer, reply, parts.http.sendTimeoutMs);
+  } catch (error) {
+    parts.guard.record(rule.action, { ...entry, ...afterFailure(error) });
+    throw error;
+  }
+}
+
+async function answerOf<P extends Permit<Action>, Q extends { readonly timeout?: number | null }, B>(
   definition: Definition<P, Q, B>,
   permit: P,
   { service, admin, http }: RouteParts,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<FastifyReply> {
+): Promise<Answer> {
   const query = definition.query.read(request.query, QUERY);
   const body = bodyOf(definition, request.body);
   const waiting = new AbortController();
@@ -143,7 +200,7 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
   try {
     const { headers } = request;
     const params = paramsOf(request);
-    const answer = await definition.handle({
+    return await definition.handle({
       service,
       admin,
       permit,
@@ -153,7 +210,6 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
       headers,
       signal: waiting.signal,
     });
-    return send(answer, reply, http.sendTimeoutMs);
   } finally {
     clearTimeout(deadline);
     reply.raw.removeListener("close", onClose);

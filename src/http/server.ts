@@ -13,6 +13,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
+import type { RequestListener } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { ApiError } from "../api/errors.ts";
@@ -21,12 +22,16 @@ import type { AdminService } from "../api/admin-service.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { authorizeCluster, type Principal } from "../auth/permit.ts";
+import { Guard } from "../auth/guard.ts";
+import { afterFailure, auditEntry } from "./audit.ts";
 import { parseJson } from "./body.ts";
 import { failure, JSON_TYPE } from "./envelope.ts";
+import { LoadShedder } from "./load-shedder.ts";
 import { lookUp } from "./missing-route.ts";
 import type { HttpOptions } from "./options.ts";
 import type { RouteParts } from "./route.ts";
 import { routes } from "./routes.ts";
+import { idleTimeoutMs, SecureServers, timings, type ServerTls } from "./secure-servers.ts";
 
 /** One finished request; `route` is the pattern (`/collections/:collection`), or `unmatched`. Status 499: gone. */
 export interface Observation {
@@ -40,6 +45,10 @@ export interface ServeHttpOptions {
   readonly service: VectorService;
   readonly admin: AdminService;
   readonly authenticator: Authenticator;
+  /** Rates, quotas and the audit log; without: none of them. */
+  readonly guard?: Guard;
+  /** null or absent: plain HTTP. */
+  readonly tls?: ServerTls | null;
   readonly listen: { readonly host: string; readonly port: number };
   readonly http: HttpOptions;
   observe(observation: Observation): void;
@@ -69,6 +78,8 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
 class FrontEnd implements HttpServer {
   readonly #options: ServeHttpOptions;
   readonly #app: FastifyInstance;
+  readonly #shedder: LoadShedder;
+  readonly #stopFollowing: () => void;
   #closing: Promise<void> | null = null;
   #requests = 0;
 
@@ -76,20 +87,19 @@ class FrontEnd implements HttpServer {
     this.#options = options;
     const { http } = options;
     const { limits } = options.service;
+    const tls = options.tls ?? null;
+    const secure = tls === null ? null : new SecureServers(tls, http);
+    this.#stopFollowing = () => secure?.[Symbol.dispose]();
+    this.#shedder = new LoadShedder(http);
     this.#app = fastify({
+      ...(secure === null ? {} : { serverFactory: (handler: RequestListener) => secure.create(handler) }),
       logger: false,
       bodyLimit: limits.bodyBytes,
       requestTimeout: http.receiveTimeoutMs,
-      // Silence on a socket also means that we are working: it may last as long as the longest deadline.
-      connectionTimeout: http.deadlineMaxMs + http.sendTimeoutMs,
+      connectionTimeout: idleTimeoutMs(http),
       keepAliveTimeout: http.keepAliveTimeoutMs,
       maxRequestsPerSocket: http.requestsPerConnection,
-      http: {
-        headersTimeout: Math.min(http.headersTimeoutMs, http.receiveTimeoutMs),
-        maxHeaderSize: http.headerBytes,
-        // Node looks for late requests at intervals; a quarter of what is allowed is exact enough.
-        connectionsCheckingInterval: Math.max(25, Math.min(http.headersTimeoutMs, http.receiveTimeoutMs) / 4),
-      },
+      http: timings(http),
       forceCloseConnections: "idle",
       return503OnClosing: false,
       routerOptions: { maxParamLength: http.headerBytes },
@@ -104,6 +114,7 @@ class FrontEnd implements HttpServer {
   async listen(): Promise<void> {
     const { host, port } = this.#options.listen;
     await this.#app.listen({ host, port });
+    this.#shedder.start();
   }
 
   get port(): number {
@@ -127,6 +138,8 @@ class FrontEnd implements HttpServer {
       await this.#app.close();
     } finally {
       clearTimeout(cut);
+      this.#shedder[Symbol.dispose]();
+      this.#stopFollowing();
     }
   }
 
@@ -141,12 +154,8 @@ class FrontEnd implements HttpServer {
         authorization: headers.authorization,
       });
     };
-    const parts: RouteParts = {
-      service,
-      admin,
-      http,
-      identify,
-    };
+    const guard = this.#options.guard ?? new Guard();
+    const parts: RouteParts = { service, admin, http, guard, shedder: this.#shedder, identify };
 
     const table = routes({ metricsText, limits });
     app.addHook("onRequest", (request, reply, next) => {
@@ -156,7 +165,7 @@ class FrontEnd implements HttpServer {
       if (this.#closing !== null)
         throw new ApiError("NOT_READY", "Service unavailable: this node is shutting down");
       if (request.is404) {
-        authorizeCluster(identify(request), "list");
+        this.#admitStranger(identify(request), guard, request);
         throw lookUp(request.method, request.url, table, (allow) => void reply.header("allow", allow));
       }
       next();
@@ -203,6 +212,18 @@ class FrontEnd implements HttpServer {
     for (const route of table) route.install(app, parts);
   }
 
+  /** A path that is not served says so to those only who may know what is. */
+  #admitStranger(who: Principal, guard: Guard, request: FastifyRequest): void {
+    try {
+      guard.admit(who, request.ip);
+      authorizeCluster(who, "list");
+    } catch (error) {
+      const entry = auditEntry(request, { who, operation: `${request.method} unmatched`, params: {} });
+      guard.record("list", { ...entry, ...afterFailure(error), outcome: "refused" });
+      throw error;
+    }
+  }
+
   #fail(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const known = asApiError(error, this.#options.service.limits);
     if (known.code === "INTERNAL") {
@@ -212,7 +233,7 @@ class FrontEnd implements HttpServer {
     const { status, headers, body } = failure(known, reply.elapsedTime / 1000);
     void reply
       .code(status)
-      .headers({ ...headers, ...redirection(known, request.url), "content-type": JSON_TYPE })
+      .headers({ ...headers, ...redirection(known, request), "content-type": JSON_TYPE })
       .send(body);
   }
 
@@ -229,12 +250,16 @@ class FrontEnd implements HttpServer {
   }
 }
 
-/** The same path on the leader, which needs no redirect any more. */
-function redirection({ code, details }: ApiError, url: string): { readonly location?: string } {
+/** The same path on the leader, which needs no redirect any more; nodes speak TLS all or none. */
+function redirection(
+  { code, details }: ApiError,
+  { url, protocol }: Pick<FastifyRequest, "url" | "protocol">,
+): { readonly location?: string } {
   if (code !== "NOT_LEADER" || details.leader === undefined) return {};
   const [path = "", query = ""] = url.split("?", 2);
   const rest = query.split("&").filter((part) => part !== "" && !part.startsWith("redirect="));
-  return { location: `http://${details.leader.http}${path}${rest.length === 0 ? "" : `?${rest.join("&")}`}` };
+  const kept = rest.length === 0 ? "" : `?${rest.join("&")}`;
+  return { location: `${protocol}://${details.leader.http}${path}${kept}` };
 }
 
 /** Everything that can be thrown on the way of a request as a row of the table; what is not expected is INTERNAL. */

@@ -28,12 +28,19 @@ const answer = (receipt: WriteReceipt, query: WriteQuery): Answer => ({
   headers: receiptHeaders(receipt),
 });
 
-function writeRoute(method: "PUT" | "POST", url: string, summary: string, body: Schema<Draft>): Route {
+function writeRoute(
+  method: "PUT" | "POST",
+  url: string,
+  summary: string,
+  body: Schema<Draft>,
+  adds = true,
+): Route {
   return route({
     method,
     url,
     rule: onCollection("write"),
     summary,
+    adds,
     query: WRITE_QUERY,
     body,
     async handle(call) {
@@ -50,12 +57,12 @@ export function writeRoutes(limits: Limits): readonly Route[] {
   const bodies = writeBodies(limits);
   return [
     writeRoute("PUT", POINTS, "Insert points, or replace those that exist", bodies.upsert),
-    writeRoute("POST", `${POINTS}/delete`, "Delete points by id", bodies.delete),
+    writeRoute("POST", `${POINTS}/delete`, "Delete points by id", bodies.delete, false),
     writeRoute("PUT", `${POINTS}/vectors`, "Replace the vectors of existing points", bodies.updateVectors),
     writeRoute("POST", `${POINTS}/payload`, "Set keys of payloads, keep the others", bodies.setPayload),
     writeRoute("PUT", `${POINTS}/payload`, "Replace whole payloads", bodies.overwritePayload),
-    writeRoute("POST", `${POINTS}/payload/delete`, "Remove keys of payloads", bodies.deletePayload),
-    writeRoute("POST", `${POINTS}/payload/clear`, "Remove whole payloads", bodies.clearPayload),
+    writeRoute("POST", `${POINTS}/payload/delete`, "Remove keys of payloads", bodies.deletePayload, false),
+    writeRoute("POST", `${POINTS}/payload/clear`, "Remove whole payloads", bodies.clearPayload, false),
     route({
       method: "POST",
       url: `${POINTS}/batch`,

@@ -81,6 +81,11 @@ export const METRICS = {
   flotilla_shard_memory_bytes: gauge("Memory by part: graph, tail, tables.", "collection", "shard", "part"),
   flotilla_shard_memory_bytes_per_point: gauge("Memory of a live point.", "collection", "shard"),
   flotilla_shard_disk_bytes: gauge("Files of the shard.", "collection", "shard"),
+  flotilla_audit_writable: gauge("1 while the audit log can be written, or none is kept."),
+  flotilla_audit_waiting_lines: gauge("Audit lines that wait for the disk."),
+  flotilla_audit_lost_lines: gauge("Audit lines dropped since the start, as too many waited."),
+  flotilla_quota_exceeded: gauge("1 while what adds data is refused for want of disk or memory."),
+  flotilla_tls_not_after_seconds: gauge("When the certificate ends, in seconds since 1970; 0: none is used."),
   flotilla_ready: gauge("1 when every shard of this node serves."),
 } as const satisfies Record<string, MetricRow>;
 

@@ -74,6 +74,31 @@ export class NodeMetrics {
     });
   }
 
+  /** What stands before requests: the audit log, the quotas, the certificate. */
+  watchAccess({
+    audit,
+    tls,
+    quotas,
+  }: {
+    readonly audit: {
+      readonly failure: Error | null;
+      readonly waiting: number;
+      readonly lost: number;
+    } | null;
+    readonly tls: { readonly value: { readonly notAfterMs: number } } | null;
+    readonly quotas: { readonly problem: string | null };
+  }): void {
+    const { metrics } = this;
+    metrics.beforeScrape(() => {
+      metrics.set("flotilla_audit_writable", audit === null || audit.failure === null ? 1 : 0);
+      metrics.set("flotilla_audit_waiting_lines", audit?.waiting ?? 0);
+      metrics.set("flotilla_audit_lost_lines", audit?.lost ?? 0);
+      metrics.set("flotilla_quota_exceeded", quotas.problem === null ? 0 : 1);
+      metrics.set("flotilla_tls_not_after_seconds", (tls?.value.notAfterMs ?? 0) / 1000);
+      return Promise.resolve();
+    });
+  }
+
   #shard(collection: string, { shard, applied, engine }: ShardStatus): void {
     if (engine === null) return;
     const { metrics } = this;

@@ -14,7 +14,7 @@ test("every code is a row, with its HTTP status, gRPC status and retry advice", 
 
 test("retry advice fits the status: what had no effect may be sent again, what was refused not", () => {
   for (const { http, retry } of Object.values(ERRORS)) {
-    if (http >= 400 && http < 500 && http !== 408) expect(retry).toBe("no");
-    if (http === 307) expect(retry).toBe("yes");
+    if (http >= 400 && http < 500 && http !== 408 && http !== 429) expect(retry).toBe("no");
+    if (http === 307 || http === 429) expect(retry).toBe("yes");
   }
 });

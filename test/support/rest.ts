@@ -5,8 +5,10 @@ import { limits, type Limits } from "../../src/api/limits.ts";
 import { AdminService } from "../../src/api/admin-service.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator, type Keys } from "../../src/auth/authenticator.ts";
+import type { Guard } from "../../src/auth/guard.ts";
 import type { Tokens } from "../../src/auth/tokens.ts";
 import { httpOptions, type HttpOptions } from "../../src/http/options.ts";
+import type { ServerTls } from "../../src/http/secure-servers.ts";
 import { serveHttp, type HttpServer, type Observation } from "../../src/http/server.ts";
 
 export interface RestAnswer {
@@ -46,6 +48,8 @@ export interface Rest extends AsyncDisposable {
 export interface RestOptions {
   readonly keys?: Keys;
   readonly tokens?: Tokens;
+  readonly guard?: Guard;
+  readonly tls?: ServerTls;
   readonly limits?: Partial<Limits>;
   readonly http?: Partial<HttpOptions>;
   readonly cluster?: MemoryCluster;
@@ -62,6 +66,8 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
     service,
     admin: new AdminService({ limits: service.limits }, { admin: cluster.admin, node: () => cluster.node() }),
     authenticator: new Authenticator(options.keys ?? {}, { tokens: options.tokens ?? null }),
+    ...(options.guard === undefined ? {} : { guard: options.guard }),
+    tls: options.tls ?? null,
     listen: { host: "127.0.0.1", port: 0 },
     http: httpOptions(options.http),
     observe: (observation) => {

@@ -43,7 +43,8 @@ export class NodeCallsClient implements Disposable {
 
   /** Whom to hold a stream to, and where; one whose address changed is dialled anew, one left out is closed. */
   setNodes(nodes: readonly { readonly nodeId: number; readonly grpc: string }[]): void {
-    const wanted = new Map(nodes.map(({ nodeId, grpc }) => [nodeId, grpc]));
+    // A node that is joining has not said yet where it is.
+    const wanted = new Map(nodes.filter(({ grpc }) => grpc !== "").map(({ nodeId, grpc }) => [nodeId, grpc]));
     wanted.delete(this.#options.nodeId);
     for (const [node, link] of this.#links) {
       if (wanted.get(node) === link.address) continue;

@@ -273,6 +273,22 @@ describe("whom it talks to", () => {
     await expect(calls.call(2, "node", {}, patient())).rejects.toThrow("not known here");
   });
 
+  test("an address that is missing or makes no sense keeps only its own node from being reached", async () => {
+    const { calls, address } = await setUp({
+      handlers: { count: () => Promise.resolve({ kind: "answer", answer: 1 }) },
+    });
+    const bad = ["", "a b", "127.0.0.1:99999", "unknown://"];
+    calls.setNodes([{ nodeId: 2, ...address }, ...bad.map((grpc, at) => ({ nodeId: at + 3, grpc }))]);
+    for (const at of bad.keys()) {
+      await expect(calls.call(at + 3, "node", {}, patient())).rejects.toMatchObject({
+        code: "UNREACHABLE",
+        sent: false,
+      });
+    }
+    const read = { group: 1, level: "leader", atLeast: null } as const;
+    expect(await calls.call(2, "count", read, patient())).toEqual({ kind: "answer", answer: 1 });
+  });
+
   test("bytes that are no frame close the stream, with an event", async () => {
     const { events, address } = await setUp();
     const client = new Client(address.grpc, credentials.createInsecure());

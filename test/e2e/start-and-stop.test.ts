@@ -184,7 +184,8 @@ describe("a full disk", () => {
       "this user may not mount a small disk",
     );
     try {
-      await using node = await NodeProcess.start({ dataDir: disk });
+      // The quota would refuse in time: here the disk is to be full for the log itself.
+      await using node = await NodeProcess.start({ dataDir: disk, args: ["--quota-disk-free-bytes", "0"] });
       const client = new Client(node.url);
       await client.create("c", { size: 256 });
       const acknowledged: number[] = [];

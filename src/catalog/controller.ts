@@ -137,7 +137,11 @@ export class Controller {
   #open(place: ShardPlace): void {
     const startedAtMs = performance.now();
     const local: Local = { place, opening: Promise.resolve(), state: "opening", error: null };
-    local.opening = this.#actions.open(place).then(
+    // A replica may come back while the one before it is still being removed: one directory, one after the other.
+    const before = this.#closing.get(place.group);
+    const opened =
+      before === undefined ? this.#actions.open(place) : before.removed.then(() => this.#actions.open(place));
+    local.opening = opened.then(
       () => {
         local.state = "open";
         this.#events.opened(place, performance.now() - startedAtMs);
@@ -169,7 +173,9 @@ export class Controller {
         (error: unknown) =>
           this.#events.failed(group, "remove", error instanceof Error ? error : new Error(String(error))),
       )
-      .finally(() => this.#closing.delete(group));
+      .finally(() => {
+        if (this.#closing.get(group) === steps) this.#closing.delete(group);
+      });
     const steps = { closed, removed };
     this.#closing.set(group, steps);
     return steps;

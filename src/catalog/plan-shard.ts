@@ -57,7 +57,7 @@ function finishDrop(parts: Parts): Decision | null {
   const conf = now.conf;
   if (conf === null || placement.replicas.length < 2) return null;
   const isMember = (node: number): boolean => conf.voters.includes(node) || conf.learners.includes(node);
-  const surplus = placement.replicas.filter(({ node }) => isMember(node)).length >= parts.target;
+  const surplus = placement.replicas.filter(({ node }) => !isUnwanted(parts, node)).length > parts.target;
   for (const { node, founding } of placement.replicas) {
     if (isMember(node)) continue;
     // A founder is a member from the beginning, so one that is none was removed; a newcomer may be about to come.

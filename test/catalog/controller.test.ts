@@ -146,3 +146,18 @@ test("a removal cut short by a crash is done again at the next start", async () 
   await controller.settled();
   expect(node.did).toEqual(["close 1024", "destroy 1024"]);
 });
+
+test("a replica that comes back waits until the one before it is gone", async () => {
+  const node = new Node();
+  const { controller } = controllerOf(node);
+  await controller.start(() => catalogueOf("a").collections());
+  node.hold.add("destroy 1024");
+  controller.follow([]);
+  controller.follow(catalogueOf("a").collections());
+  await Promise.resolve();
+  expect(node.did.filter((step) => step === "open 1024")).toHaveLength(1);
+  await controller.closed([1024]);
+  node.release("destroy 1024");
+  await controller.opened([1024]);
+  expect(node.did).toEqual(["open 1024", "close 1024", "destroy 1024", "open 1024"]);
+});

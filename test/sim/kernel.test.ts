@@ -9,7 +9,6 @@ import { SimProcess } from "./process.ts";
 import { Timeline } from "./timeline.ts";
 import { run } from "./run.ts";
 import { shrink } from "./shrink.ts";
-import { regressions, report, repositoryRoot, runRegression } from "./suite.ts";
 
 const EXACT = { offsetMs: 0, perMille: 1000 };
 
@@ -201,12 +200,3 @@ describe("a run", () => {
     expect(small?.runs).toBeLessThan(150);
   });
 });
-
-test("recorded failures of the past do not come back", async () => {
-  const recorded = regressions(repositoryRoot());
-  expect(recorded.length).toBeGreaterThan(0);
-  for (const regression of recorded) {
-    const result = await runRegression(regression);
-    expect(result.failure, `${regression.name}: ${report(result, regression.steps)}`).toBeNull();
-  }
-}, 60_000);

@@ -32,8 +32,8 @@ export class DrawnDecisions implements Decisions {
 /** Repeats what was recorded. The values were made by the same code, so their types are what they were. */
 export class ReplayedDecisions implements Decisions {
   readonly #recorded: ReadonlyMap<string, DecisionValue>;
-  /** Names that were asked for: the others had no part in this run. */
-  readonly used = new Set<string>();
+  /** What was asked for: the rest had no part in this run. */
+  readonly used = new Map<string, DecisionValue>();
 
   constructor(recorded: ReadonlyMap<string, DecisionValue>) {
     this.#recorded = recorded;
@@ -42,7 +42,7 @@ export class ReplayedDecisions implements Decisions {
   decide<T extends DecisionValue>(name: string): T | null {
     const value = this.#recorded.get(name);
     if (value === undefined) return null;
-    this.used.add(name);
+    this.used.set(name, value);
     return value as T;
   }
 }

@@ -199,4 +199,25 @@ describe("a run", () => {
     expect([...(small?.decisions.keys() ?? [])]).toEqual(["d17", "d163"]);
     expect(small?.runs).toBeLessThan(150);
   });
+
+  test("the shrinker drops what a failing run never asked for, and whole classes in one run each", async () => {
+    const names = ["net:g1:1>2:append:t1", "net:g1:2>1:append:t1", "client:1", "client:2", "apply"];
+    const recorded = new Map(
+      names.flatMap((name) => Array.from({ length: 50 }, (_, i) => [`${name}:${i}`, i] as const)),
+    );
+    const base = await run({ seed: 1, steps: 10 });
+    const small = await shrink({ seed: 1, steps: 10, invariant: "planted" }, recorded, {
+      maxRuns: 500,
+      run: async ({ replay }) =>
+        Promise.resolve({
+          ...base,
+          // Nothing behind the twentieth decision of a class is ever asked for.
+          recorded: new Map([...(replay ?? [])].filter(([, value]) => Number(value) < 20)),
+          failure:
+            replay?.has("client:2:7") === true ? { invariant: "planted", message: "one", atUs: 0 } : null,
+        }),
+    });
+    expect([...(small?.decisions.keys() ?? [])]).toEqual(["client:2:7"]);
+    expect(small?.runs).toBeLessThan(25);
+  });
 });

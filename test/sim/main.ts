@@ -19,7 +19,7 @@ import type { ProfileName } from "./profiles.ts";
 import { run } from "./run.ts";
 import { shrink } from "./shrink.ts";
 
-const SHRINK_RUNS = 600;
+const SHRINK_RUNS = 2_000;
 const HUNT_SEEDS = 400;
 const HUNT_MS = 600_000;
 /** Each row of the table is hunted from each of these seeds on: caught once may be chance. */

@@ -1,6 +1,6 @@
 import { Client } from "./clients.ts";
 import { Churn } from "./churn.ts";
-import type { DecisionValue, Decisions } from "./decisions.ts";
+import type { DecisionValue } from "./decisions.ts";
 import { DrawnDecisions, ReplayedDecisions } from "./decisions.ts";
 import { allInvariants } from "./invariants/index.ts";
 import { checkLiveness } from "./liveness.ts";
@@ -34,12 +34,13 @@ export interface RunResult {
   readonly operations: number;
   readonly marks: Readonly<Record<string, number>>;
   readonly recent: readonly string[];
+  /** With `record`: what was decided. In a replay: what of it was asked for. */
   readonly recorded: ReadonlyMap<string, DecisionValue> | null;
 }
 
 /** One run from its first event to its verdict: a function of the options and the code. */
 export async function run(options: RunOptions): Promise<RunResult> {
-  const decisions: Decisions =
+  const decisions: DrawnDecisions | ReplayedDecisions =
     options.replay === undefined
       ? new DrawnDecisions({ record: options.record === true })
       : new ReplayedDecisions(options.replay);
@@ -88,7 +89,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     operations: world.history.length,
     marks: world.marks.counts(),
     recent: trace.recent(),
-    recorded: decisions instanceof DrawnDecisions ? decisions.recorded : null,
+    recorded: decisions instanceof ReplayedDecisions ? decisions.used : decisions.recorded,
   };
 }
 

@@ -30,6 +30,20 @@ export async function shrink(
   let kept = [...recorded];
   let best = await attempt(kept);
   if (best === null) return null;
+  /** What a failing run never asked for has no part in it. */
+  const used = (parts: readonly [string, DecisionValue][], { recorded: asked }: RunResult): typeof kept =>
+    asked === null ? [...parts] : parts.filter(([name]) => asked.has(name));
+  kept = used(kept, best);
+  // Whole classes first (all duplicates, one client, the churn): one run each, and most have nothing to do with it.
+  for (const name of new Set(kept.map(([each]) => classOf(each)))) {
+    const rest = kept.filter(([each]) => classOf(each) !== name);
+    const worthwhile = kept.length - rest.length > 1 && runs < options.maxRuns;
+    const result = worthwhile ? await attempt(rest) : null;
+    if (result === null) continue;
+    kept = used(rest, result);
+    best = result;
+    options.progress?.(`without ${name}: ${kept.length} decisions left after ${runs} runs`);
+  }
   let parts = 2;
   while (kept.length > 0 && runs < options.maxRuns) {
     const size = Math.ceil(kept.length / parts);
@@ -41,7 +55,7 @@ export async function shrink(
         from += size;
         continue;
       }
-      kept = rest;
+      kept = used(rest, result);
       best = result;
       smaller = true;
       options.progress?.(`${kept.length} decisions left after ${runs} runs`);
@@ -50,4 +64,10 @@ export async function shrink(
     parts = smaller ? Math.max(2, parts - 1) : Math.min(kept.length, parts * 2);
   }
   return { decisions: new Map(kept), result: best, runs };
+}
+
+/** `net:g1:2>3:append:t4:i7#1` is of class `net:g1:2>3:append`, `client:3:17` of `client:3`. */
+function classOf(name: string): string {
+  const parts = name.replace(/#.*$/, "").split(":");
+  return parts.slice(0, parts[0] === "net" ? 4 : Math.min(2, Math.max(1, parts.length - 1))).join(":");
 }

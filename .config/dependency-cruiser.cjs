@@ -31,9 +31,9 @@ module.exports = {
     ),
     forbid(
       "only-the-composition-root-wires",
-      { path: "^src/", pathNot: "^src/daemon\\.ts$|^src/threads/" },
+      { path: "^src/", pathNot: "^src/(daemon|recovery)\\.ts$|^src/threads/" },
       { path: "^shards/adapters\\.ts$" },
-      "adapters.ts is opened where the parts are put together: the daemon and its thread entries.",
+      "adapters.ts is opened where the parts are put together: the daemon, its thread entries, and offline recovery.",
     ),
     forbid(
       "engine-stands-alone",

@@ -8,3 +8,5 @@ export { callPeer, openPeerTransport } from "./transport/peer-transport.ts";
 export type { PeerCredentials, PeerTransport, PeerTransportLimits } from "./transport/peer-transport.ts";
 export type { PeerEvent } from "./transport/peer-events.ts";
 export { beginHello, greet, PROTOCOL_VERSION, readHello } from "./transport/handshake.ts";
+export { recoverGroups } from "./recover.ts";
+export type { Recovery } from "./recover.ts";

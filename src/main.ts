@@ -4,6 +4,7 @@ import { registerBench } from "./cli/bench-recall.ts";
 import { registerCollections } from "./cli/collections.ts";
 import { registerImport } from "./cli/import.ts";
 import { plainly, registerServe } from "./cli/serve.ts";
+import { registerRecover } from "./cli/recover.ts";
 import { registerStatus } from "./cli/status.ts";
 import { registerToken } from "./cli/token.ts";
 import { programVersion } from "./observability/build-facts.ts";
@@ -19,6 +20,7 @@ registerServe(program);
 registerStatus(program);
 registerCollections(program);
 registerImport(program);
+registerRecover(program);
 registerToken(program);
 registerBench(program);
 

@@ -1,0 +1,25 @@
+/** The composition root of the way back from a lost quorum: a data directory, its log, and nothing that runs. */
+import { NodeId } from "../shards/index.ts";
+import { openSqliteLog, recoverGroups, type Recovery } from "../shards/adapters.ts";
+import { DataDirectory } from "./config/data-directory.ts";
+import { ConfigError } from "./config/load.ts";
+
+export interface RecoveryReport {
+  readonly nodeId: number;
+  readonly dryRun: boolean;
+  readonly groups: readonly Recovery[];
+}
+
+/** Throws {@link ConfigError} when the directory is in use or never had a place in a cluster. */
+export async function recoverDirectory(
+  path: string,
+  options: { readonly dryRun: boolean },
+): Promise<RecoveryReport> {
+  using data = DataDirectory.open(path, null);
+  const { identity } = data;
+  if (identity === null)
+    throw new ConfigError(`${path} never had a place in a cluster: there is nothing to recover`);
+  await using log = await openSqliteLog({ path: data.raftFile });
+  const groups = await recoverGroups(log, NodeId(identity.nodeId), options);
+  return { nodeId: identity.nodeId, dryRun: options.dryRun, groups };
+}

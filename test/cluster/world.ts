@@ -20,10 +20,11 @@ import { NodeCallsClient } from "../../src/cluster/node-calls/client.ts";
 import type { NodeCallHandlers, NodeMethod } from "../../src/cluster/node-calls/contract.ts";
 import { NodeCallError } from "../../src/cluster/node-calls/errors.ts";
 import { NodeCallsServer } from "../../src/cluster/node-calls/server.ts";
-import type { Consensus, Engines, Peers } from "../../src/cluster/ports.ts";
+import type { Consensus, Peers } from "../../src/cluster/ports.ts";
 import { Roles } from "../../src/cluster/roles.ts";
 import type { Timers } from "../../src/cluster/timers.ts";
-import type { EngineStats, NodeStatus, PointId, StoredPoint, WriteOp } from "../../src/cluster/types.ts";
+import type { NodeStatus, PointId, StoredPoint, WriteOp } from "../../src/cluster/types.ts";
+import { worldEngines } from "./world-engines.ts";
 import { Events, listen, ManualTimers, proofOf } from "./node-calls/support.ts";
 
 /** Pauses end at the next turn; deadlines, which are longer, never do. */
@@ -124,6 +125,9 @@ export class World {
     const found = this.groups.get(group);
     if (found === undefined) throw new Error(`there is no group ${group}`);
     return found;
+  }
+  holds(group: number, node: number): boolean {
+    return this.groups.get(group)?.members.includes(node) ?? false;
   }
   onChange(listener: () => void): () => void {
     this.#changed.add(listener);
@@ -250,7 +254,7 @@ export class Node {
           places: () => [],
         },
         consensus: this.#consensus(),
-        engines: this.#engines(),
+        engines: worldEngines(world, id),
         peers: this.#peers(),
         roles: this.roles,
         encode: encodeWrite,
@@ -296,7 +300,7 @@ export class Node {
   }
 
   #holds(group: number): boolean {
-    return this.#world.groups.get(group)?.members.includes(this.id) ?? false;
+    return this.#world.holds(group, this.id);
   }
 
   #peers(): Peers {
@@ -414,57 +418,6 @@ export class Node {
               recentlyActive: true,
             }))
         : [],
-    };
-  }
-
-  #engines(): Engines {
-    const points = (group: number): readonly StoredPoint[] => {
-      if (!this.#holds(group)) throw Object.assign(new Error("closed"), { code: "SHARD_CLOSED" });
-      return [...this.#world.points(group, this.id).values()];
-    };
-    const dot = (a: Float32Array, b: Float32Array): number =>
-      a.reduce((sum, x, at) => sum + x * (b[at] ?? 0), 0);
-    return {
-      search: (group, queries) =>
-        Promise.resolve().then(() =>
-          queries.map(({ vector, offset, limit }) =>
-            points(group)
-              .map((point) => ({ ...point, score: dot(vector, point.vector ?? vector) }))
-              .sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1))
-              .slice(offset, offset + limit),
-          ),
-        ),
-      retrieve: (group, ids) =>
-        Promise.resolve().then(() => points(group).filter(({ id }) => ids.includes(id))),
-      scroll: (group, { from, limit }) =>
-        Promise.resolve().then(() => {
-          const all = points(group)
-            .filter(({ id }) => from === null || id >= from)
-            .sort((a, b) => (a.id < b.id ? -1 : 1));
-          return { points: all.slice(0, limit), next: all[limit]?.id ?? null };
-        }),
-      count: (group) => Promise.resolve().then(() => points(group).length),
-      stats: (group) =>
-        Promise.resolve().then((): EngineStats => {
-          const applied = this.#world.applied(group, this.id);
-          return {
-            points: points(group).length,
-            indexed: 0,
-            tail: 0,
-            tombstones: 0,
-            appliedIndex: applied,
-            durableIndex: applied,
-            stateHash: `hash of ${applied}`,
-            hashMarks: [],
-            graphSaves: 0,
-            graphSaveFailures: 0,
-            rebuilds: 0,
-            rebuilding: null,
-            bytes: { graph: 0, tail: 0, tables: 0, bytesPerPoint: 0 },
-            diskBytes: 0,
-            failure: null,
-          };
-        }),
     };
   }
 }

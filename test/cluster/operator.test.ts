@@ -1,0 +1,122 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { ApiError } from "../../src/api/errors.ts";
+import { patient, reading, start, stop, upsert, world, writing } from "./routing-support.ts";
+
+afterEach(stop);
+
+describe("what an operator sees and asks for", () => {
+  test("shards and nodes as all reachable nodes report them; the others are shown as such", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, 2);
+    await world()
+      .router(1)
+      .write("c", [upsert(1, 2)], writing());
+    world().fault = (_, to) => (to === 3 ? "refused" : null);
+    const [shard] = await world().router(1).shardViews("c", { signal: patient() });
+    expect(shard).toMatchObject({ shard: 0, group, term: 2, leader: 2 });
+    expect(shard?.replicas).toMatchObject([
+      { nodeId: 1, role: "voter", state: "active", applied: 1, match: 1, lag: 0, points: 2 },
+      { nodeId: 2, role: "leader", state: "active", applied: 1, match: 1, hashIndex: 1 },
+      { nodeId: 3, role: "voter", state: "unreachable", applied: null, points: null },
+    ]);
+    const nodes = await world().router(1).nodes({ signal: patient() });
+    expect(nodes.map(({ nodeId, alive, leaderOf, replicas }) => [nodeId, alive, leaderOf, replicas])).toEqual(
+      [
+        [1, true, 0, 1],
+        [2, true, 1, 1],
+        [3, false, 0, 1],
+      ],
+    );
+  });
+
+  test("leadership is handed over from any node", async () => {
+    const [group = 0] = await start(3);
+    await world().router(3).transferLeader("c", 0, 3, { signal: patient() });
+    expect(world().group(group).leader).toBe(3);
+    expect(world().router(1).leaderOf("c", 0)).toMatchObject({ nodeId: 3, grpc: world().node(3).address });
+    await world().router(1).transferLeader("c", 0, 3, { signal: patient() });
+    expect(world().group(group).term).toBe(2);
+  });
+
+  test("changes of voters that make no sense are refused with the reason", async () => {
+    await start(4, { replicationFactor: 2 });
+    const members = world().catalogue.collection("c")?.placement[0]?.founders ?? [];
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !members.includes(node));
+    const router = world().router(outsider);
+    const options = { wait: false, signal: patient() };
+    const refused = (work: Promise<void>, code: string, message: string) =>
+      expect(work).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+    await refused(router.addVoter("c", 7, 1, options), "INVALID", "no shard 7");
+    await refused(router.addVoter("c", 0, 9, options), "INVALID", "no node 9");
+    await refused(router.addVoter("c", 0, members[0] ?? 0, options), "CONFLICT", "votes in shard 0 already");
+    await refused(router.removeVoter("c", 0, outsider, options), "INVALID", "no replica");
+    await refused(router.transferLeader("c", 0, outsider, options), "INVALID", "no replica");
+    await router.addVoter("c", 0, outsider, options);
+    expect(world().catalogue.collection("c")?.placement[0]).toMatchObject({ wanted: 3 });
+    const [other = 0] = [1, 2, 3, 4].filter((node) => !members.includes(node) && node !== outsider);
+    await refused(router.addVoter("c", 0, other, options), "CONFLICT", "another change of shard 0");
+    await refused(router.removeVoter("c", 0, members[0] ?? 0, options), "CONFLICT", "another change");
+    // One that never came to vote is simply not wanted any more.
+    await router.removeVoter("c", 0, outsider, options);
+    expect(
+      world()
+        .catalogue.collection("c")
+        ?.placement[0]?.replicas.map(({ node }) => node),
+    ).toEqual(members);
+  });
+
+  test("with wait, adding a voter ends when it votes", async () => {
+    const [group = 0] = await start(4);
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !world().group(group).members.includes(node));
+    // The controller's part: what the catalogue asks for is done a little later.
+    let asked = 0;
+    world().fault = (_, __, method) => {
+      if (method === "groups" && ++asked === 12) world().group(group).members = [1, 2, 3, 4];
+      return null;
+    };
+    await world().router(outsider).addVoter("c", 0, outsider, { wait: true, signal: patient() });
+    expect(asked).toBeGreaterThanOrEqual(12);
+    expect(world().catalogue.collection("c")?.placement[0]?.replicas).toContainEqual({
+      node: outsider,
+      founding: false,
+    });
+  });
+
+  test("a voter that leads hands over before it goes, and votes no more before its copy does", async () => {
+    const [group = 0] = await start(3);
+    const leader = world().group(group).leader ?? 0;
+    const [from = 0] = [1, 2, 3].filter((node) => node !== leader);
+    await world().router(from).removeVoter("c", 0, leader, { wait: true, signal: patient() });
+    expect(world().group(group).members).not.toContain(leader);
+    expect(world().group(group).leader).not.toBe(leader);
+    const placement = world().catalogue.collection("c")?.placement[0];
+    expect(placement?.replicas.map(({ node }) => node)).not.toContain(leader);
+    expect(placement?.wanted).toBe(2);
+    await world()
+      .router(leader)
+      .write("c", [upsert(1)], writing());
+    expect(await world().router(leader).count("c", reading())).toBe(1);
+  });
+
+  test("a wait that the deadline ends says that the change goes on", async () => {
+    await start(4);
+    const founders = world().catalogue.collection("c")?.placement[0]?.founders ?? [];
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !founders.includes(node));
+    const deadline = new AbortController();
+    let asked = 0;
+    world().fault = (_, __, method) => {
+      if (method === "groups" && ++asked === 12) deadline.abort(new ApiError("DEADLINE_EXCEEDED", "late"));
+      return null;
+    };
+    const adding = world().router(1).addVoter("c", 0, outsider, { wait: true, signal: deadline.signal });
+    await expect(adding).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+    expect(world().catalogue.collection("c")?.placement[0]?.wanted).toBe(4);
+  });
+
+  test("the last replica is not taken away", async () => {
+    await start(1);
+    await expect(
+      world().router(1).removeVoter("c", 0, 1, { wait: false, signal: patient() }),
+    ).rejects.toMatchObject({ code: "CONFLICT", message: expect.stringContaining("last replica") });
+  });
+});

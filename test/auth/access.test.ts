@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Authenticator } from "../../src/auth/authenticator.ts";
 import { authorize, authorizeCluster, type CollectionPermit } from "../../src/auth/permit.ts";
 import { ACTIONS } from "../../src/auth/rights.ts";
+import { token, tokens } from "./support.ts";
 import type { VectorService } from "../../src/api/vector-service.ts";
 
 const keys = { apiKey: "manage-1", altApiKey: "manage-2", readOnlyApiKey: "read-1" };
@@ -39,6 +40,15 @@ describe("who is asking", () => {
 
   test("of both headers api-key decides, so that a wrong one is not rescued by the other", () => {
     expect(role(closed, "wrong", "Bearer manage-1")).toBe("refused");
+  });
+
+  test("a key that has the shape of a token is still a key", () => {
+    const shaped = new Authenticator({ apiKey: "a.b.c" }, { tokens: tokens().tokens });
+    expect(shaped.open).toBe(false);
+    expect(role(shaped, "a.b.c")).toBe("manage");
+    expect(role(shaped, "a.b.d")).toBe("refused");
+    expect(role(shaped, token({ access: "r" }))).toBe("read");
+    expect(role(shaped, undefined, `Bearer ${token({ access: "r" })}`)).toBe("read");
   });
 
   test("an empty key is a mistake in the configuration, not an open door", () => {

@@ -126,6 +126,23 @@ describe("without a key", () => {
   test.each(["127.0.0.1:0", "127.9.9.9:1", "localhost:6333", "[::1]:6333"])("%s is fine", (addr) => {
     expect(load({ flags: [["http.addr", addr]] }).http.addr).toBe(addr);
   });
+  test.each<[given: readonly (readonly [OptionName, string])[], message: RegExp]>([
+    [[["tls.cert_file", "a.crt"]], /tls\.cert_file and tls\.key_file belong together/],
+    [[["tls.key_file", "a.key"]], /belong together/],
+    [[["tls.verify_clients", "true"]], /tls\.verify_clients needs/],
+    [[["audit.required", "true"]], /audit\.path is not/],
+  ])("%j is an error", (flags, message) => {
+    expect(() => load({ flags })).toThrow(message);
+  });
+  test.each<OptionName>(["auth.api_key", "auth.jwt_public_key_file", "auth.jwt_jwks_file"])(
+    "%s opens the node to other machines",
+    (name) => {
+      const address = ["http.addr", "0.0.0.0:6333"] as const;
+      expect(() => load({ flags: [address] })).toThrow(/--insecure/);
+      const secret = ["cluster.secret", "between-nodes"] as const;
+      expect(load({ flags: [address, [name, "given"], secret] }).http.addr).toBe("0.0.0.0:6333");
+    },
+  );
   test("--insecure says it aloud", () => {
     const flags = [["http.addr", "0.0.0.0:6333"] as const, ["auth.insecure", true] as const];
     expect(load({ flags }).auth.insecure).toBe(true);

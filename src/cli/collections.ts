@@ -1,12 +1,13 @@
-/** `flotilla collections list|show|create|delete`. */
-import { InvalidArgumentError, Option, type Command } from "commander";
-import { connect, table, withConnection, type Connection } from "./connection.ts";
-import { call } from "./rest.ts";
+/** `flotilla collections list|show|create|delete|aliases`. */
+import { Option, type Command } from "commander";
+import { connect, print, table, wholeNumber, withConnection, type Connection } from "./connection.ts";
+import { call, collectionPath } from "./rest.ts";
 
 interface CreateOptions extends Connection {
   readonly size: number;
   readonly distance: string;
   readonly shards?: number;
+  readonly replicas?: number;
   readonly m?: number;
   readonly efConstruct?: number;
 }
@@ -30,7 +31,7 @@ export function registerCollections(program: Command): void {
       };
       const rows: (string | number)[][] = [];
       for (const { name } of answer.collections) {
-        const found = (await call(client, "GET", pathOf(name))) as CollectionAnswer;
+        const found = (await call(client, "GET", collectionPath(name))) as CollectionAnswer;
         const { size, distance } = found.config.params.vectors;
         rows.push([name, size, distance, found.points_count, found.indexed_vectors_count, found.status]);
       }
@@ -39,10 +40,21 @@ export function registerCollections(program: Command): void {
     },
   );
 
+  withConnection(
+    collections.command("aliases").description("other names, and the collections they stand for"),
+  ).action(async (options: Connection) => {
+    using client = connect(options);
+    const answer = (await call(client, "GET", "/aliases")) as {
+      readonly aliases: readonly { readonly alias_name: string; readonly collection_name: string }[];
+    };
+    const rows = answer.aliases.map((alias) => [alias.alias_name, alias.collection_name]);
+    print(options, answer, () => (rows.length === 0 ? "no aliases" : table(["alias", "collection"], rows)));
+  });
+
   withConnection(collections.command("show").description("one collection").argument("<name>")).action(
     async (name: string, options: Connection) => {
       using client = connect(options);
-      const found = await call(client, "GET", pathOf(name));
+      const found = await call(client, "GET", collectionPath(name));
       print(options, found, () => JSON.stringify(found, null, 2));
     },
   );
@@ -55,19 +67,23 @@ export function registerCollections(program: Command): void {
         .default("Cosine"),
     )
     .option("--shards <n>", "shards", wholeNumber)
+    .option("--replicas <n>", "replicas of each shard, once there are so many nodes", wholeNumber)
     .option("--m <links>", "graph links per point", wholeNumber)
     .option("--ef-construct <n>", "candidates held while a point is linked in", wholeNumber)
     .action(async (name: string, options: CreateOptions) => {
       using client = connect(options);
-      const { size, distance, shards, m, efConstruct } = options;
+      const { size, distance, shards, replicas, m, efConstruct } = options;
       const body = {
         vectors: { size, distance },
         ...(shards === undefined ? {} : { shard_number: shards }),
+        ...(replicas === undefined ? {} : { replication_factor: replicas }),
         ...(m === undefined && efConstruct === undefined
           ? {}
           : { hnsw_config: { m, ef_construct: efConstruct } }),
       };
-      const result = await call(client, "PUT", pathOf(name), body, { "content-type": "application/json" });
+      const result = await call(client, "PUT", collectionPath(name), body, {
+        "content-type": "application/json",
+      });
       print(options, result, () => `created ${name}`);
     });
 
@@ -78,21 +94,8 @@ export function registerCollections(program: Command): void {
       .argument("<name>"),
   ).action(async (name: string, options: Connection) => {
     using client = connect(options);
-    const result = await call(client, "DELETE", pathOf(name));
+    const result = await call(client, "DELETE", collectionPath(name));
     if (result !== true) throw new Error(`there is no collection ${name}`);
     print(options, result, () => `deleted ${name}`);
   });
-}
-
-function pathOf(name: string): string {
-  return `/collections/${encodeURIComponent(name)}`;
-}
-
-function print(options: Connection, answer: unknown, text: () => string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(answer, null, 2) : text()}\n`);
-}
-
-function wholeNumber(text: string): number {
-  if (/^[1-9]\d*$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("it must be a whole number from 1 on");
 }

@@ -1,4 +1,4 @@
-import { Option, type Command } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { HttpClient } from "./http-client.ts";
 
 /** How a command reaches a node; the same three options everywhere. */
@@ -17,6 +17,17 @@ export function withConnection(command: Command): Command {
 
 export function connect({ url, apiKey }: Connection): HttpClient {
   return new HttpClient({ url, apiKey, connections: 1 });
+}
+
+/** The answer as it is with `--json`, else what is made of it for people. */
+export function print(options: Connection, answer: unknown, text: () => string): void {
+  process.stdout.write(`${options.json ? JSON.stringify(answer, null, 2) : text()}\n`);
+}
+
+/** An argument or option that is a number from 1 on. */
+export function wholeNumber(text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("it must be a whole number from 1 on");
 }
 
 /** Columns, each as wide as its widest cell; numbers to the right. */

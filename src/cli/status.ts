@@ -1,8 +1,9 @@
 /** `flotilla status`: a node, how it was built, its collections and shards. */
 import type { Command } from "commander";
-import { connect, table, withConnection, type Connection } from "./connection.ts";
+import { connect, print, table, withConnection, type Connection } from "./connection.ts";
 import type { HttpClient } from "./http-client.ts";
 import { call } from "./rest.ts";
+import { SHARD_HEAD, shardRows, shardsOf, type ShardAnswer } from "./shards.ts";
 
 interface NodeAnswer {
   readonly node_id: number;
@@ -13,27 +14,12 @@ interface NodeAnswer {
   readonly notes: readonly string[];
   readonly build: { readonly hnswlib: string; readonly flags: string; readonly node: string };
 }
-interface ShardAnswer {
-  readonly shard: number;
-  readonly term: number;
-  readonly leader: number | null;
-  readonly replicas: readonly {
-    readonly node_id: number;
-    readonly role: string;
-    readonly state: string;
-    readonly commit: number;
-    readonly applied: number;
-    readonly points: number;
-    readonly error: string | null;
-  }[];
-}
-
 export function registerStatus(program: Command): void {
   withConnection(program.command("status").description("show a node, its collections and shards")).action(
     async (options: Connection) => {
       using client = connect(options);
       const status = await readStatus(client);
-      process.stdout.write(options.json ? `${JSON.stringify(status, null, 2)}\n` : show(status));
+      print(options, status, () => show(status));
     },
   );
 }
@@ -49,10 +35,7 @@ async function readStatus(client: HttpClient): Promise<Status> {
     readonly collections: readonly { readonly name: string }[];
   };
   const shards = [];
-  for (const { name } of collections) {
-    const answer = await call(client, "GET", `/collections/${encodeURIComponent(name)}/shards`);
-    shards.push({ name, shards: (answer as { readonly shards: readonly ShardAnswer[] }).shards });
-  }
+  for (const { name } of collections) shards.push({ name, shards: await shardsOf(client, name) });
   return { node, collections: shards };
 }
 
@@ -65,22 +48,7 @@ function show({ node, collections }: Status): string {
     ...node.notes.map((note) => `  ${note}`),
     "",
   ];
-  const rows = collections.flatMap(({ name, shards }) =>
-    shards.flatMap(({ shard, term, replicas }) =>
-      replicas.map((replica) => [
-        name,
-        shard,
-        replica.node_id,
-        replica.role,
-        replica.error ?? replica.state,
-        replica.points,
-        term,
-        replica.commit,
-        replica.applied,
-      ]),
-    ),
-  );
-  const head = ["collection", "shard", "node", "role", "state", "points", "term", "commit", "applied"];
-  lines.push(rows.length === 0 ? "no collections" : table(head, rows));
-  return `${lines.join("\n")}\n`;
+  const rows = collections.flatMap(({ name, shards }) => shardRows(shards).map((row) => [name, ...row]));
+  lines.push(rows.length === 0 ? "no collections" : table(["collection", ...SHARD_HEAD], rows));
+  return lines.join("\n");
 }

@@ -3,7 +3,7 @@
  * `authorize` can make, and whatever it changes goes through a log.
  */
 import type { ClusterAdmin } from "../cluster/types.ts";
-import type { ClusterPermit, CollectionPermit } from "../auth/permit.ts";
+import { sees, type ClusterPermit, type CollectionPermit } from "../auth/permit.ts";
 import { ApiError } from "./errors.ts";
 import { within, type Limits } from "./limits.ts";
 import { checkCollectionName } from "./names.ts";
@@ -92,8 +92,9 @@ export class AdminService {
   }
 
   /** In order of alias; of one collection, or of all. */
-  aliases(_permit: ClusterPermit<"read">): readonly Alias[] {
-    return this.#admin.aliases();
+  /** Those of the collections the principal may read. */
+  aliases(permit: ClusterPermit<"list">): readonly Alias[] {
+    return this.#admin.aliases().filter(({ collection }) => sees(permit, collection));
   }
   aliasesOf(permit: CollectionPermit<"read">): readonly Alias[] {
     return this.#admin.aliases().filter(({ collection }) => collection === permit.collection);

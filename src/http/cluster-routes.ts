@@ -366,8 +366,8 @@ export const clusterRoutes: readonly Route[] = [
   route({
     method: "GET",
     url: "/aliases",
-    rule: onCluster("read"),
-    summary: "All aliases",
+    rule: onCluster("list"),
+    summary: "The aliases of the collections that may be read",
     query: PLAIN_QUERY,
     body: null,
     handle: ({ admin, permit }) => ({ result: aliasViews(admin.aliases(permit)) }),

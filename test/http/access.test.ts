@@ -160,6 +160,26 @@ test("a list shows what may be read, and no more", async () => {
   expect(await names("read")).toEqual(["cities", "city-1", "people"]);
   expect(await names(on("cit*", "r"))).toEqual(["cities", "city-1"]);
   expect(await names(on("nothing", "rw"))).toEqual([]);
+  const alias = (alias_name: string, collection_name: string) => ({
+    create_alias: { alias_name, collection_name },
+  });
+  const actions = [alias("town", "cities"), alias("folk", "people")];
+  await rest.call("POST", "/collections/aliases", { actions }, { "api-key": "manage" });
+  const shown = async (key: string) => {
+    const { body } = await rest.call("GET", "/aliases", undefined, { "api-key": key });
+    return (body.result as { aliases: { alias_name: string }[] }).aliases.map(({ alias_name }) => alias_name);
+  };
+  expect((await shown("read")).sort()).toEqual(["folk", "town"]);
+  expect(await shown(on("cit*", "r"))).toEqual(["town"]);
+});
+
+test("a right is for the name in the path, be it a collection's or an alias's", async () => {
+  const count = async (name: string, key: string) =>
+    (await rest.call("POST", `/collections/${name}/points/count`, {}, { "api-key": key })).status;
+  expect([await count("town", on("town", "r")), await count("cities", on("town", "r"))]).toEqual([200, 403]);
+  expect([await count("cities", on("cities", "r")), await count("town", on("cities", "r"))]).toEqual([
+    200, 403,
+  ]);
 });
 
 test("rw changes the settings of its collection, not where its replicas lie, and not a collection's existence", async () => {

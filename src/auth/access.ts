@@ -1,6 +1,6 @@
 /** Everything of access control that a configuration asks for, put together for the front-ends of a node. */
 import type { Quotas } from "../api/quotas.ts";
-import { AuditLog } from "./audit-log.ts";
+import { AuditLog, type AuditEntry } from "./audit-log.ts";
 import { Authenticator, type Keys } from "./authenticator.ts";
 import { Guard } from "./guard.ts";
 import { KeyFiles } from "./key-files.ts";
@@ -42,6 +42,21 @@ export interface AccessEvents {
 
 /** Between two looks at keys and certificates: soon enough for a rotation, nothing to a disk. */
 const LOOK_MS = 2_000;
+
+const STARTED: AuditEntry = {
+  request: "-",
+  actor: "flotilla",
+  credential: "none",
+  action: "start",
+  operation: "serve",
+  target: {},
+  outcome: "done",
+  status: 200,
+  code: null,
+  index: null,
+  why: null,
+  remote: "-",
+};
 
 export class Access implements Disposable {
   readonly authenticator: Authenticator;
@@ -96,6 +111,8 @@ export class Access implements Disposable {
     const { path } = audit;
     this.audit =
       path === null ? null : new AuditLog({ ...audit, path }, { nowMs, changed: (why) => events.audit(why) });
+    // A disk that is full already shows before the first change, not with it.
+    this.audit?.record(STARTED);
     const { ratePerSecond: perSecond, rateBurst: burst } = auth;
     this.guard = new Guard({
       audit: this.audit,

@@ -61,6 +61,7 @@ test("make a node with keys, tokens, an audit log and TLS", async () => {
   expect(output).toMatch(/docs-1 +0 +1 +\w+ +active/);
   const lines = readFileSync(join(directory.path, "audit.log"), "utf8").trim().split("\n");
   expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+    expect.objectContaining({ actor: "flotilla", action: "start", outcome: "done" }),
     expect.objectContaining({ actor: "token:admin", action: "manage", outcome: "done", status: 200 }),
     expect.objectContaining({ actor: "token:loader", action: "write", outcome: "done", index: "0=3" }),
     expect.objectContaining({ actor: "token:loader", action: "manage", outcome: "refused", status: 403 }),

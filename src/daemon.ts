@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { AdminService } from "./api/admin-service.ts";
+import { ApiError } from "./api/errors.ts";
 import { VectorService } from "./api/vector-service.ts";
 import { Quotas } from "./api/quotas.ts";
 import { Access, type AccessEvents } from "./auth/access.ts";
@@ -12,6 +13,7 @@ import { Catalogue } from "./catalog/catalogue.ts";
 import { Controller } from "./catalog/controller.ts";
 import { ClusterRouter } from "./cluster/cluster-router.ts";
 import { NodeCallsClient } from "./cluster/node-calls/client.ts";
+import type { NodeCallHandlers } from "./cluster/node-calls/contract.ts";
 import { NodeCallsServer } from "./cluster/node-calls/server.ts";
 import type { NodeCallsEvent } from "./cluster/node-calls/wire.ts";
 import { PlacementLoop } from "./cluster/placement-loop.ts";
@@ -216,7 +218,15 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const command: RunCommand = async (what) =>
     await cluster.command(what, { signal: AbortSignal.timeout(COMMAND_MS) });
   desk.open(command);
-  using nodeCalls = new NodeCallsServer({}, { proof, handlers: cluster.handlers, onEvent });
+  const handlers: NodeCallHandlers = {
+    ...cluster.handlers,
+    // A node that ends says nothing of what it holds: it counts as away, and nobody hands it a leadership.
+    groups: (request, context) =>
+      stop.aborted
+        ? Promise.reject(new ApiError("NOT_READY", "Service unavailable: this node is stopping"))
+        : cluster.handlers.groups(request, context),
+  };
+  using nodeCalls = new NodeCallsServer({}, { proof, handlers, onEvent });
   const grpc = await named("grpc.addr", addresses.grpc, () =>
     serveGrpc({
       ...splitAddress(addresses.grpc),

@@ -73,7 +73,8 @@ export class ReplicaReads {
     const startedMs = timers.nowMs();
     for (let round = 0; ; round++) {
       const tried = new Set<number>();
-      let last: unknown = noLeader(place);
+      // Made only when it is thrown: most reads are answered by the first replica.
+      let last: unknown = null;
       for (;;) {
         signal.throwIfAborted();
         const node = this.#next(fresh, tried, round);
@@ -90,7 +91,7 @@ export class ReplicaReads {
           }
           if (answer.leader !== node) leaders.mistaken(group, node);
           leaders.learned(group, answer.leader);
-          last = noLeader(place);
+          last = null;
         } catch (error) {
           signal.throwIfAborted();
           if (!isPassing(error)) throw error;
@@ -99,7 +100,7 @@ export class ReplicaReads {
         }
       }
       const alone = leaders.isAlone(group);
-      if (alone || timers.nowMs() - startedMs >= this.#options.leaderMs) throw asApiError(last);
+      if (alone || timers.nowMs() - startedMs >= this.#options.leaderMs) throw asApiError(last ?? noLeader(place));
       await leaders.pause(group, round, signal);
     }
   }

@@ -1,5 +1,5 @@
 /** Handing leadership over (§3.10 of the dissertation): the target catches up, then is told to stand at once. */
-import { sendAppend } from "./replication.ts";
+import { leaveJointByItself, sendAppend } from "./replication.ts";
 import { NOBODY, type NodeId } from "./types.ts";
 import type { CoreState } from "./state.ts";
 
@@ -11,7 +11,11 @@ export function startTransfer(core: CoreState, target: NodeId): string | null {
   if (!core.tracker.isVoter(target)) return `${target} is no voter`;
   if (core.transferTarget === target) return null;
   if (core.transferTarget !== NOBODY) abandonTransfer(core);
-  if (target === core.id) return `${target} leads already`;
+  if (target === core.id) {
+    // What the abandoned transfer kept waiting goes on.
+    leaveJointByItself(core);
+    return `${target} leads already`;
+  }
   // It has one election timeout, counted from now.
   core.electionElapsed = 0;
   core.transferTarget = target;

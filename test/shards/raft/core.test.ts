@@ -95,16 +95,29 @@ test("a group of one grows to three by simple changes, and shrinks back by a joi
   expect(group.core(1).status().commit).toBe(LogIndex(7));
 });
 
-test("a joint configuration is left even when a transfer, abandoned later, stood in the way (raft.md, never 14)", () => {
-  const group = cluster(3).elect(1);
-  const leader = group.core(1);
-  leader.proposeConfChange(confChange([{ kind: "remove", node: NodeId(3) }], { transition: "implicit" }));
-  // The transfer begins before the joint configuration is applied, and its target never hears of it.
-  group.cut = ({ kind }) => kind === "timeoutNow";
-  expect(leader.transferLeader(NodeId(2))).toBeNull();
-  group.settle();
-  expect(group.member(1).conf.votersOutgoing).toEqual([1, 2, 3]);
-  group.tick(10);
-  expect(group.leaders()).toEqual([1]);
-  for (const id of [1, 2]) expect(group.member(id).conf).toEqual(conf([1, 2]));
-});
+test.each([
+  ["abandoned later", (group: Cluster) => group.tick(10)],
+  [
+    "called back by asking for the leader itself",
+    (group: Cluster) => {
+      expect(group.core(1).transferLeader(NodeId(1))).toBe("1 leads already");
+      group.settle();
+    },
+  ],
+])(
+  "a joint configuration is left even when a transfer, %s, stood in the way (raft.md, never 14)",
+  (_, ends) => {
+    const group = cluster(3).elect(1);
+    const leader = group.core(1);
+    leader.proposeConfChange(confChange([{ kind: "remove", node: NodeId(3) }], { transition: "implicit" }));
+    // The transfer begins before the joint configuration is applied, and its target never hears of it.
+    group.cut = ({ kind }) => kind === "timeoutNow";
+    expect(leader.transferLeader(NodeId(2))).toBeNull();
+    group.settle();
+    expect(group.member(1).conf.votersOutgoing).toEqual([1, 2, 3]);
+    ends(group);
+    group.tick();
+    expect(group.leaders()).toEqual([1]);
+    for (const id of [1, 2]) expect(group.member(id).conf).toEqual(conf([1, 2]));
+  },
+);

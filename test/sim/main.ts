@@ -63,7 +63,8 @@ const mutation = options.mutation ?? (options.json ? undefined : process.env["FL
 if (options["mutation-table"] || mutation !== undefined) await huntPlanted(mutation);
 else if (options.replay !== undefined) await replay(options.replay);
 else if (options.shrink) await shrinkSeed(wholeNumber("seed", 1));
-else if (options.seed !== undefined && options.seeds === undefined) await one(wholeNumber("seed", 1));
+else if (options.seed !== undefined && options.seeds === undefined && options.minutes === undefined)
+  await one(wholeNumber("seed", 1));
 else await many();
 
 function knownProfile(name: string): ProfileName {

@@ -37,6 +37,12 @@ export interface PointShape {
 
 type AnyCollectionPermit = CollectionPermit<"read" | "write" | "configure" | "manage">;
 
+/** A replica on this node. */
+export interface LocalShard {
+  readonly collection: string;
+  readonly status: ShardStatus;
+}
+
 /** Failures are thrown as {@link ApiError}. */
 export class VectorService {
   readonly limits: Limits;
@@ -207,6 +213,23 @@ export class VectorService {
     return this.#cluster.node();
   }
 
+  /** The replicas that this node holds, of all collections. */
+  async localShards(_permit: ClusterPermit<"read">, options: CallOptions): Promise<readonly LocalShard[]> {
+    const all = await Promise.all(
+      this.#cluster.collections().map(async ({ name }) => {
+        const statuses = await this.#cluster.shards(name, options).catch((error: unknown) => {
+          // Dropped since it was listed.
+          if (error instanceof ApiError && error.code === "COLLECTION_NOT_FOUND") return [];
+          throw error;
+        });
+        // Without a term there is no replica here, or it has not begun.
+        const held = statuses.filter(({ term, error }) => term > 0 || error !== null);
+        return held.map((status) => ({ collection: name, status }));
+      }),
+    );
+    return all.flat();
+  }
+
   nodeId(_permit: AnyCollectionPermit): number {
     return this.#cluster.node().nodeId;
   }
@@ -217,7 +240,7 @@ export class VectorService {
     return { ready, notes };
   }
 
-  version(_permit: ClusterPermit<"probe">): string {
+  version(_permit: ClusterPermit<"probe"> | ClusterPermit<"list">): string {
     return this.#cluster.node().version;
   }
 

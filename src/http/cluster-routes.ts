@@ -1,6 +1,7 @@
 /** The cluster: nodes, shards and their replicas, leaders, aliases. */
 import { ApiError } from "../api/errors.ts";
 import type { AliasAction, NodeView, ShardView } from "../api/types.ts";
+import * as answers from "./answers.ts";
 import { PLAIN_QUERY, VOTER_QUERY } from "./call-options.ts";
 import { onCluster, onCollection, route, type Params, type Route } from "./route.ts";
 import {
@@ -144,6 +145,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("read"),
     summary: "The nodes of the cluster, and what each of them holds",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.NODES),
     body: null,
     handle: async ({ admin, permit, signal }) => ({
       result: { nodes: (await admin.nodes(permit, { signal })).map(nodeView) },
@@ -155,6 +157,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("manage"),
     summary: "Drain a node and let it go; answers when the wish is in the catalogue",
     query: PLAIN_QUERY,
+    answer: answers.DONE,
     body: null,
     async handle({ admin, permit, params, signal }) {
       await admin.removeNode(permit, numberIn(params, "node"), { signal });
@@ -167,6 +170,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("read"),
     summary: "The node that leads the catalogue",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.NODE),
     body: null,
     async handle({ admin, permit, signal }) {
       const leader = await admin.leader(permit, { signal });
@@ -181,6 +185,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("read"),
     summary: "The cluster in Qdrant's words",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.CLUSTER),
     body: null,
     async handle({ admin, service, permit, signal }) {
       const { nodeId, catalogue } = service.node(permit);
@@ -216,6 +221,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCollection("read"),
     summary: "The replicas of a collection in Qdrant's words",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.COLLECTION_CLUSTER),
     body: null,
     async handle({ admin, service, permit, signal }) {
       const me = service.nodeId(permit);
@@ -250,6 +256,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("manage"),
     summary: "Replicate, move or drop a replica of a shard, in Qdrant's words",
     query: PLAIN_QUERY,
+    answer: answers.DONE,
     body: CLUSTER_OPERATION,
     async handle({ admin, permit, params, body, signal }) {
       const collection = params["collection"] ?? "";
@@ -284,6 +291,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCollection("read"),
     summary: "The shards of a collection and their replicas",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.SHARDS),
     body: null,
     handle: async ({ admin, permit, signal }) => ({
       result: { shards: (await admin.shards(permit, { signal })).map(shardView) },
@@ -295,6 +303,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCollection("read"),
     summary: "One shard and its replicas",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.SHARD),
     body: null,
     handle: async ({ admin, permit, params, signal }) => ({
       result: shardView(await admin.shard(permit, numberIn(params, "shard"), { signal })),
@@ -306,6 +315,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("manage"),
     summary: "Give a node a replica of the shard; with `wait`, answers once it votes",
     query: VOTER_QUERY,
+    answer: answers.DONE,
     body: NODE,
     async handle({ admin, permit, params, query, body, signal }) {
       const at = {
@@ -323,6 +333,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("manage"),
     summary: "Take a node's replica of the shard away",
     query: VOTER_QUERY,
+    answer: answers.DONE,
     body: null,
     async handle({ admin, permit, params, query, signal }) {
       const at = {
@@ -340,6 +351,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("manage"),
     summary: "Hand the shard's leadership to a node; answers once it leads",
     query: PLAIN_QUERY,
+    answer: answers.DONE,
     body: NODE,
     async handle({ admin, permit, params, body, signal }) {
       const at = {
@@ -357,6 +369,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("manage"),
     summary: "Create, delete and rename aliases, all or none",
     query: PLAIN_QUERY,
+    answer: answers.DONE,
     body: ALIASES,
     async handle({ admin, permit, body, signal }) {
       await admin.changeAliases(permit, body.actions, { signal });
@@ -369,6 +382,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCluster("list"),
     summary: "The aliases of the collections that may be read",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.ALIASES),
     body: null,
     handle: ({ admin, permit }) => ({ result: aliasViews(admin.aliases(permit)) }),
   }),
@@ -378,6 +392,7 @@ export const clusterRoutes: readonly Route[] = [
     rule: onCollection("read"),
     summary: "The aliases of a collection",
     query: PLAIN_QUERY,
+    answer: answers.result(answers.ALIASES),
     body: null,
     handle({ admin, service, permit }) {
       service.collection(permit);

@@ -1,5 +1,6 @@
 /** Collections: create, look at, change, drop. */
 import type { VectorSpec } from "../api/types.ts";
+import { COLLECTION, COLLECTIONS, DONE, EXISTS, result } from "./answers.ts";
 import { PLAIN_QUERY } from "./call-options.ts";
 import { collectionInfo } from "./collection-view.ts";
 import { authorize } from "../auth/permit.ts";
@@ -142,6 +143,7 @@ export const collectionRoutes: readonly Route[] = [
     rule: onCluster("list"),
     summary: "The names of the collections that may be read",
     query: PLAIN_QUERY,
+    answer: result(COLLECTIONS),
     body: null,
     handle: ({ service, permit }) => ({
       result: { collections: service.collections(permit).map(({ name }) => ({ name })) },
@@ -153,6 +155,7 @@ export const collectionRoutes: readonly Route[] = [
     rule: onCollection("read"),
     summary: "Parameters and state of a collection",
     query: PLAIN_QUERY,
+    answer: result(COLLECTION),
     body: null,
     async handle({ service, permit, signal }) {
       const { collection, shards } = await service.describe(permit, { signal });
@@ -165,6 +168,7 @@ export const collectionRoutes: readonly Route[] = [
     rule: onCollection("read"),
     summary: "Whether there is a collection of this name",
     query: PLAIN_QUERY,
+    answer: result(EXISTS),
     body: null,
     handle: ({ service, permit }) => ({ result: { exists: service.exists(permit) } }),
   }),
@@ -175,6 +179,7 @@ export const collectionRoutes: readonly Route[] = [
     summary: "Create a collection",
     adds: true,
     query: PLAIN_QUERY,
+    answer: DONE,
     body: CREATE,
     async handle({ service, permit, body, signal }) {
       const replicationFactor = body.replication_factor ?? DEFAULT_REPLICATION;
@@ -195,6 +200,7 @@ export const collectionRoutes: readonly Route[] = [
     rule: onCollection("configure"),
     summary: "Change the replication factor or the metadata of a collection",
     query: PLAIN_QUERY,
+    answer: DONE,
     body: PATCH,
     async handle({ service, permit, body, signal }) {
       const replicas = body.params?.replication_factor ?? null;
@@ -216,6 +222,7 @@ export const collectionRoutes: readonly Route[] = [
     rule: onCollection("manage"),
     summary: "Drop a collection with all its points; false when there was none",
     query: PLAIN_QUERY,
+    answer: DONE,
     body: null,
     handle: async ({ service, permit, signal }) => ({ result: await service.remove(permit, { signal }) }),
   }),

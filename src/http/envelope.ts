@@ -27,6 +27,7 @@ export function failure(error: ApiError, seconds: number): Failure {
       time: Number(seconds.toFixed(6)),
       ...(details.shard === undefined ? {} : { shard: details.shard }),
       ...(details.unknown === undefined ? {} : { unknown: details.unknown }),
+      ...(details.shards === undefined ? {} : { shards: details.shards }),
       ...(leader === undefined
         ? {}
         : { leader: { node_id: leader.nodeId, http: leader.http, grpc: leader.grpc, term: leader.term } }),

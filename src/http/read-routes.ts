@@ -2,6 +2,7 @@
 import { pointIdFromPath } from "../api/ids.ts";
 import type { Limits } from "../api/limits.ts";
 import type { CollectionPermit } from "../auth/permit.ts";
+import { arrayOf, COUNT, HITS, objectOf, PAGE, QUERIED, RECORD, result } from "./answers.ts";
 import { READ_QUERY, readOptions, type ReadQuery } from "./call-options.ts";
 import { idSchema, readFilter, shardKey, withPayload, withVector } from "./point-fields.ts";
 import { hit, record } from "./point-view.ts";
@@ -16,6 +17,7 @@ import {
   optional,
   required,
   whole,
+  type JsonSchema,
   type Schema,
 } from "./schema.ts";
 import { searchBodies, type SearchDraft } from "./search-bodies.ts";
@@ -54,6 +56,7 @@ function pointRoutes(limits: Limits): readonly Route[] {
       rule: onCollection("read"),
       summary: "One point with payload and vector; its version is also the ETag",
       query: READ_QUERY,
+      answer: result(RECORD),
       body: null,
       async handle(call) {
         const { service, permit, params } = call;
@@ -68,6 +71,7 @@ function pointRoutes(limits: Limits): readonly Route[] {
       rule: onCollection("read"),
       summary: "Points by id, in the order asked for; those that do not exist are left out",
       query: READ_QUERY,
+      answer: result(arrayOf(RECORD)),
       body: retrieve,
       async handle(call) {
         const { service, permit, body } = call;
@@ -82,6 +86,7 @@ function pointRoutes(limits: Limits): readonly Route[] {
       rule: onCollection("read"),
       summary: "A page of points in order of id: numbers first, then strings",
       query: READ_QUERY,
+      answer: result(PAGE),
       body: scroll,
       async handle(call) {
         const { service, permit, body } = call;
@@ -97,6 +102,7 @@ function pointRoutes(limits: Limits): readonly Route[] {
       rule: onCollection("read"),
       summary: "How many points there are",
       query: READ_QUERY,
+      answer: result(objectOf({ count: COUNT })),
       body: count,
       handle: async (call) => ({
         result: { count: await call.service.count(call.permit, readOptions(call)) },
@@ -111,12 +117,12 @@ function searchRoutes(limits: Limits): readonly Route[] {
   const bodies = searchBodies(limits);
   const one = (body: Schema<SearchDraft>): Schema<readonly SearchDraft[]> => mapped(body, (draft) => [draft]);
   return [
-    searching("search", "Nearest points, as a bare list", one(bodies.search), ([hits]) => hits),
-    searching("search/batch", "Several searches", bodies.searches, (lists) => lists),
-    searching("query", "Nearest points to a vector or a point", one(bodies.query), ([hits]) => ({
+    searching("search", "Nearest points, as a bare list", one(bodies.search), HITS, ([hits]) => hits),
+    searching("search/batch", "Several searches", bodies.searches, arrayOf(HITS), (lists) => lists),
+    searching("query", "Nearest points to a vector or a point", one(bodies.query), QUERIED, ([hits]) => ({
       points: hits,
     })),
-    searching("query/batch", "Several queries", bodies.queries, (lists) =>
+    searching("query/batch", "Several queries", bodies.queries, arrayOf(QUERIED), (lists) =>
       lists.map((points) => ({ points })),
     ),
   ];
@@ -126,6 +132,7 @@ function searching(
   path: string,
   summary: string,
   body: Schema<readonly SearchDraft[]>,
+  answer: JsonSchema,
   shape: (lists: readonly Hits[]) => unknown,
 ): Route {
   return route({
@@ -134,6 +141,7 @@ function searching(
     rule: onCollection("read"),
     summary,
     query: READ_QUERY,
+    answer: result(answer),
     body,
     handle: async (call): Promise<Answer> => ({ result: shape(await search(call)) }),
   });

@@ -21,6 +21,7 @@ import {
 import type { Guard } from "../auth/guard.ts";
 import { afterFailure, afterSuccess, auditEntry } from "./audit.ts";
 import type { LoadShedder } from "./load-shedder.ts";
+import type { AnswerSchema } from "./answers.ts";
 import { envelope, JSON_TYPE } from "./envelope.ts";
 import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
 
@@ -75,6 +76,8 @@ export interface Definition<P extends Permit<Action>, Q, B> {
   readonly query: Schema<Q>;
   /** null: the route takes no body. */
   readonly body: Schema<B> | null;
+  /** What it sends on success: tests hold every answer against it. */
+  readonly answer: AnswerSchema;
   handle(call: Call<P, Q, B>): Promise<Answer> | Answer;
 }
 
@@ -96,6 +99,7 @@ export interface Route {
   readonly summary: string;
   readonly query: JsonSchema;
   readonly body: JsonSchema | null;
+  readonly answer: AnswerSchema;
   install(app: FastifyInstance, parts: RouteParts): void;
 }
 
@@ -110,6 +114,7 @@ export function route<P extends Permit<Action>, Q extends { readonly timeout?: n
     summary,
     query: definition.query.json,
     body: definition.body?.json ?? null,
+    answer: definition.answer,
     install(app, parts) {
       const admitted = new WeakMap<FastifyRequest, Admitted<P>>();
       app.route({

@@ -2,18 +2,21 @@
 import type { Limits } from "../api/limits.ts";
 import { clusterRoutes } from "./cluster-routes.ts";
 import { collectionRoutes } from "./collection-routes.ts";
+import { docsRoutes } from "./docs-routes.ts";
+import { openApi } from "./openapi.ts";
 import { readRoutes } from "./read-routes.ts";
 import type { Route } from "./route.ts";
 import { systemRoutes } from "./system-routes.ts";
 import { writeRoutes } from "./write-routes.ts";
 
-export const routes = (parts: {
-  readonly limits: Limits;
-  metricsText(): Promise<string>;
-}): readonly Route[] => [
-  ...systemRoutes(parts),
-  ...collectionRoutes,
-  ...clusterRoutes,
-  ...readRoutes(parts.limits),
-  ...writeRoutes(parts.limits),
-];
+export function routes(parts: { readonly limits: Limits; metricsText(): Promise<string> }): readonly Route[] {
+  const table: readonly Route[] = [
+    ...systemRoutes(parts),
+    ...docsRoutes((version) => openApi(table, version)),
+    ...collectionRoutes,
+    ...clusterRoutes,
+    ...readRoutes(parts.limits),
+    ...writeRoutes(parts.limits),
+  ];
+  return table;
+}

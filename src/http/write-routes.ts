@@ -1,5 +1,6 @@
 /** Writes: each body becomes operations of one call, so that a request is checked as a whole before it is proposed. */
 import type { Limits } from "../api/limits.ts";
+import { arrayOf, result, UPDATED } from "./answers.ts";
 import {
   expectedVersion,
   receiptHeaders,
@@ -42,6 +43,7 @@ function writeRoute(
     summary,
     adds,
     query: WRITE_QUERY,
+    answer: result(UPDATED),
     body,
     async handle(call) {
       const { service, permit, query, headers } = call;
@@ -69,6 +71,7 @@ export function writeRoutes(limits: Limits): readonly Route[] {
       rule: onCollection("write"),
       summary: "Several operations, in order",
       query: WRITE_QUERY,
+      answer: result(arrayOf(UPDATED)),
       body: bodies.batch,
       async handle(call) {
         const { service, permit, query, body, headers } = call;

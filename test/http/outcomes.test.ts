@@ -146,8 +146,19 @@ describe("the node", () => {
       started_at: "2026-01-01T00:00:00.000Z",
       ready: true,
       notes: [],
+      catalogue: { leader: 1, term: 1, applied: expect.any(Number) as number },
+      groups: expect.any(Array) as unknown,
       build: { hnswlib: "unknown", flags: "", node: process.version },
     });
+    await rest.call("PUT", "/collections/held", { ...CITY, shard_number: 2 });
+    const { result } = (await rest.call("GET", "/status")).body;
+    const replica = { collection: "held", role: "leader", leader: 1, term: 1, points: 0, error: null };
+    expect((result as { readonly groups: readonly object[] }).groups).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ ...replica, shard: 0 }),
+        expect.objectContaining({ ...replica, shard: 1 }),
+      ]),
+    );
     const metrics = await rest.call("GET", "/metrics");
     expect(metrics.headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);
     expect(metrics.text).toContain("up 1\n");

@@ -63,6 +63,15 @@ module.exports = {
     ),
     only("fastify", "^src/http/", "HTTP stays in the HTTP front-end."),
     only("@grpc", "^shards/transport/|^src/grpc/|^src/cluster/", "gRPC stays at the borders."),
+    {
+      name: "no-dead-files",
+      severity: "error",
+      comment: "Every file serves the program: from its entry, or from a thread's or helper process's own.",
+      from: {
+        path: "^src/main\\.ts$|^src/threads/(consensus|engine)\\.ts$|^src/cli/bench/(bare|load)-process\\.ts$",
+      },
+      to: { path: "^(src|shards)/.*\\.ts$", pathNot: "^src/main\\.ts$", reachable: false },
+    },
     forbid("nothing-imports-tests", { pathNot: "^test/" }, { path: "^test/" }, ""),
     forbid("nothing-imports-benches", { path: "^(src|shards)/" }, { path: "^bench/" }, ""),
     forbid(

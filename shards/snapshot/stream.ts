@@ -35,7 +35,17 @@ export interface Outgoing {
   /** Bytes per second; what a transfer sends beyond it waits. */
   readonly bytesPerSecond: number;
   readonly progress: (bytes: number, total: number) => void;
+  /** Tests own the time. */
+  readonly time?: PaceTime;
 }
+
+/** What pacing needs of time: a monotonic clock and a way to wait, both in milliseconds. */
+export interface PaceTime {
+  nowMs(): number;
+  wait(ms: number): Promise<unknown>;
+}
+
+const SYSTEM_TIME: PaceTime = { nowMs: () => performance.now(), wait: (ms) => pause(ms) };
 
 /** What the sender needs of the stream. */
 export interface SnapshotWire {
@@ -54,7 +64,7 @@ export async function sendSnapshot(wire: SnapshotWire, out: Outgoing): Promise<b
   if (kind !== "from") return false;
   const offsets = list(held).map(whole);
   const total = snapshot.files.reduce((sum, file) => sum + file.bytes, 0);
-  const pace = new Pace(out.bytesPerSecond);
+  const pace = new Pace(out.bytesPerSecond, out.time ?? SYSTEM_TIME);
   let sent = offsets.reduce((sum, offset) => sum + offset, 0);
   let unacknowledged = 0;
   for (const [at, file] of snapshot.files.entries()) {
@@ -112,16 +122,19 @@ class Answers {
 /** Keeps a transfer below its rate, over stretches of a tenth of a second. */
 class Pace {
   readonly #perMs: number;
-  #dueMs = performance.now();
+  readonly #time: PaceTime;
+  #dueMs: number;
 
-  constructor(bytesPerSecond: number) {
+  constructor(bytesPerSecond: number, time: PaceTime) {
     this.#perMs = bytesPerSecond / 1000;
+    this.#time = time;
+    this.#dueMs = time.nowMs();
   }
 
   async wait(size: number): Promise<void> {
-    const nowMs = performance.now();
+    const nowMs = this.#time.nowMs();
     this.#dueMs = Math.max(this.#dueMs, nowMs - 100) + size / this.#perMs;
-    if (this.#dueMs > nowMs) await pause(this.#dueMs - nowMs);
+    if (this.#dueMs > nowMs) await this.#time.wait(this.#dueMs - nowMs);
   }
 }
 
@@ -162,10 +175,9 @@ export class SnapshotReceiver {
 
   ended(): void {
     this.#ended = true;
-    void this.#work.then(
-      () => this.#incoming?.pause(),
-      () => undefined,
-    );
+    // A frame that fails has said so itself.
+    const work = this.#work.catch(() => undefined);
+    void work.then(() => this.#pause());
   }
 
   async #take(fields: readonly unknown[]): Promise<void> {
@@ -226,7 +238,16 @@ export class SnapshotReceiver {
     if (this.#ended) return;
     this.#ended = true;
     this.#parts.failed(this.#manifest?.group ?? null, error);
-    void this.#incoming?.pause();
+    void this.#pause();
     this.#parts.end(error.message);
+  }
+
+  async #pause(): Promise<void> {
+    try {
+      await this.#incoming?.pause();
+    } catch (error) {
+      const why = error instanceof Error ? error : new Error(String(error));
+      this.#parts.failed(this.#manifest?.group ?? null, why);
+    }
   }
 }

@@ -63,8 +63,9 @@ export function dial(options: DialOptions): Promise<PeerStream> {
     call.on("error", (error: Error & { code?: number; details?: string }) => end(failureOf(address, error)));
     call.on("end", () => end(new DialError("unreachable", `${address} ended the stream`)));
     call.on("data", (frame: Buffer) => {
-      if (stream !== null) return stream.onFrame(frame);
+      if (ended) return;
       try {
+        if (stream !== null) return stream.onFrame(frame);
         const { incarnation, proof } = dialling.answer(frame);
         call.write(proof);
         clearTimeout(late);

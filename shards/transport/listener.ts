@@ -71,10 +71,9 @@ export class Listener {
       call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: "too many streams" });
       return;
     }
-    const session = new Session(call, this.#parts);
-    const done = (): void => {
-      if (session.end()) this.#streams--;
-    };
+    // However it ends, the stream gives its place back once.
+    const session = new Session(call, this.#parts, () => this.#streams--);
+    const done = (): void => session.end();
     call.on("data", (frame: Buffer) => session.frame(frame));
     call.on("end", done);
     call.on("cancelled", done);
@@ -87,14 +86,16 @@ class Session {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #parts: ListenerParts;
   readonly #late: NodeJS.Timeout;
+  readonly #released: () => void;
   #greeting: Greeting | null = null;
   #hello: Hello | null = null;
   #handler: StreamHandler | null = null;
   #ended = false;
 
-  constructor(call: ServerDuplexStream<Buffer, Buffer>, parts: ListenerParts) {
+  constructor(call: ServerDuplexStream<Buffer, Buffer>, parts: ListenerParts, released: () => void) {
     this.#call = call;
     this.#parts = parts;
+    this.#released = released;
     this.#late = setTimeout(() => this.#refuse("hello", status.DEADLINE_EXCEEDED), HANDSHAKE_MS);
     this.#late.unref();
   }
@@ -114,14 +115,13 @@ class Session {
     }
   }
 
-  /** False when it had ended before. */
-  end(): boolean {
-    if (this.#ended) return false;
+  end(): void {
+    if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#late);
+    this.#released();
     this.#handler?.ended();
     this.#call.end();
-    return true;
   }
 
   #greet(hello: Hello): void {
@@ -163,6 +163,7 @@ class Session {
   }
 
   #refuse(why: RefusalReason, code: status): void {
+    if (this.#ended) return;
     this.#parts.refused(this.#hello?.sender ?? null, why);
     this.#close(code, REFUSALS[why]);
   }

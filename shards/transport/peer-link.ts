@@ -102,13 +102,17 @@ export class PeerLink {
     if (this.#closed) return stream.close();
     this.#stream = stream;
     this.#queued = 0;
-    this.#failures = 0;
+    const openedMs = performance.now();
     stream.onEnd = () => {
       this.#stream = null;
       if (this.#closed) return;
+      // A stream that breaks as soon as it stands is a failure like any other, not to be repeated in a circle.
+      const stood = performance.now() - openedMs >= this.#options.reconnectMaxMs;
+      this.#failures = stood ? 0 : this.#failures + 1;
       this.#parts.changed("lost");
       // At once: whether somebody still listens there is what tells a dead process from a broken wire.
-      this.#dial();
+      if (this.#failures <= 1) this.#dial();
+      else this.#dialLater();
     };
     this.#parts.changed("connected");
   }
@@ -119,6 +123,10 @@ export class PeerLink {
     if (error.kind === "denied")
       this.#parts.event({ kind: "refusedByPeer", node: this.#options.node, why: error.message });
     this.#parts.changed(error.kind === "refused" ? "refused" : "unreachable");
+    this.#dialLater();
+  }
+
+  #dialLater(): void {
     const { reconnectMinMs, reconnectMaxMs } = this.#options;
     const most = Math.min(reconnectMaxMs, reconnectMinMs * 2 ** Math.min(10, this.#failures));
     this.#retry = setTimeout(() => this.#dial(), most * (0.5 + this.#parts.random() / 2));

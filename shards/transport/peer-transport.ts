@@ -100,7 +100,10 @@ export async function openPeerTransport(
 }
 
 interface Peer {
+  /** Where it is dialled: as the catalogue says, or where it said itself that it is. */
   address: string;
+  /** What {@link PeerTransport.setPeers} said last; repeating it does not undo what the peer said since. */
+  given: string;
   incarnation: string | null;
   link: PeerLink;
 }
@@ -167,8 +170,9 @@ class GrpcPeers implements PeerTransport {
     for (const { node, address, incarnation } of peers) {
       if (address === "" || node === this.#identity?.node) continue;
       const known = this.#peers.get(node);
-      if (known?.address === address && known.incarnation === incarnation) continue;
-      this.#aim(node, address, incarnation);
+      if (known?.given === address && known.incarnation === incarnation) continue;
+      if (known?.address === address && known.incarnation === incarnation) known.given = address;
+      else this.#aim(node, { address, given: address, incarnation });
     }
   }
 
@@ -226,11 +230,11 @@ class GrpcPeers implements PeerTransport {
     return this.#receiver === null ? null : this.#identity;
   }
 
-  #aim(node: NodeId, address: string, incarnation: string | null): void {
+  #aim(node: NodeId, { address, given, incarnation }: Omit<Peer, "link">): void {
     this.#peers.get(node)?.link.close();
     const { queueBytesMax, frameBytes, reconnectMinMs, reconnectMaxMs } = this.#limits;
     // In the table first: the link dials while it is made.
-    const peer: Omit<Peer, "link"> & { link?: PeerLink } = { address, incarnation };
+    const peer: Omit<Peer, "link"> & { link?: PeerLink } = { address, given, incarnation };
     this.#peers.set(node, peer as Peer);
     peer.link = new PeerLink(
       { node, queueBytesMax, frameBytes, reconnectMinMs, reconnectMaxMs },
@@ -289,7 +293,7 @@ class GrpcPeers implements PeerTransport {
     if (peer.incarnation !== null && peer.incarnation !== hello.senderIncarnation) return;
     if (peer.link.connected) return;
     this.#parts.onEvent({ kind: "peerAddress", node, address: hello.advertise });
-    this.#aim(node, hello.advertise, peer.incarnation);
+    this.#aim(node, { ...peer, address: hello.advertise });
   }
 
   #messages({ hello }: Accepted): StreamHandler {

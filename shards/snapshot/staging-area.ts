@@ -3,7 +3,7 @@
  * broke goes on where it stood, whichever side was restarted. It becomes readable when every file has its checksum.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { CapturedSnapshot, LogIndex } from "../ports.ts";
@@ -23,6 +23,8 @@ export interface Manifest {
 
 /** Read at once when checksums are computed. */
 const PIECE_BYTES = 1 << 20;
+/** What was not written to for this long at a start is not gone on with: its sender has a newer one by now. */
+const STALE_MS = 24 * 3_600_000;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** Throws RangeError for what no state machine of ours captures: names are paths here. */
@@ -44,6 +46,10 @@ export class StagingArea {
   constructor(path: string) {
     this.#path = path;
     mkdirSync(path, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(path)) {
+      const directory = join(path, name);
+      if (Date.now() - lastWriteMs(directory) > STALE_MS) rmSync(directory, { recursive: true, force: true });
+    }
   }
 
   /** Begins or goes on with a snapshot; null while another stream brings the same group one. */
@@ -65,6 +71,13 @@ export class StagingArea {
       throw error;
     }
   }
+}
+
+/** Of the directory or of anything in it: appending to a file leaves its directory as old as it was. */
+function lastWriteMs(directory: string): number {
+  if (!statSync(directory).isDirectory()) return statSync(directory).mtimeMs;
+  const within = readdirSync(directory).map((name) => statSync(join(directory, name)).mtimeMs);
+  return Math.max(statSync(directory).mtimeMs, ...within);
 }
 
 function nameOf({ group, index, term, files }: Manifest): string {

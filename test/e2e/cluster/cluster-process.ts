@@ -1,8 +1,11 @@
 import { join } from "node:path";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { onTestFinished } from "vitest";
 import { Client, type Answer } from "../support/client.ts";
 import { NodeProcess } from "../support/node-process.ts";
+import { Network, type Proxy } from "./support/network.ts";
+import { freePorts } from "./support/ports.ts";
 
 export interface ReplicaOut {
   readonly node_id: number;
@@ -26,6 +29,14 @@ export interface MemberOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Members to join; default: everybody who runs. Empty: founds a cluster. */
   readonly join?: readonly string[];
+  /** Put before `node`, as in `["prlimit", "--fsize=4000000"]`. */
+  readonly wrapper?: readonly string[];
+  readonly readyWithinMs?: number;
+}
+
+export interface ClusterOptions {
+  /** Puts proxies between the nodes, so that the network can fail: see `network`. */
+  readonly faultyNetwork?: boolean;
 }
 
 /** One node of the test's cluster: its process may come and go, its directory and number stay. */
@@ -35,6 +46,12 @@ export class Member {
   node: NodeProcess | null = null;
   /** Where it last was. */
   peer = "";
+  /** Cannot be expected to answer: paused, or cut off. Writers and questions of the test go elsewhere. */
+  aside = false;
+  /** In front of its ports, where the cluster has a faulty network. */
+  proxies: { readonly peer: Proxy; readonly grpc: Proxy } | null = null;
+  /** What its processes wrote that have ended. */
+  readonly written: string[] = [];
 
   constructor(number: number, dataDir: string) {
     this.number = number;
@@ -50,26 +67,58 @@ export class Member {
   get running(): boolean {
     return this.node !== null;
   }
+  /** Stands still, with all its connections open (SIGSTOP). */
+  pause(): void {
+    this.aside = true;
+    this.process.child.kill("SIGSTOP");
+  }
+  resume(): void {
+    this.process.child.kill("SIGCONT");
+    this.aside = false;
+  }
+  /** What all its processes wrote, in order. */
+  get log(): string {
+    return [...this.written, ...(this.node === null ? [] : [this.node.stderr])].join("--- started again\n");
+  }
 }
 
 /** How long anything may take that is not timed here: the machine is shared, a failure is a failure at any speed. */
 const PATIENCE_MS = 25_000;
 const LOOK_EVERY_MS = 40;
+/** Longer than an election and every retry after it. */
+const WRITE_SECONDS = 4;
 
-/** Real `flotilla serve` processes on free ports in one temporary directory; disposing ends and removes all of it. */
+/** Of the random choices of tests that make some; printed with every failure. */
+export const SEED = Number(process.env["FLOTILLA_SEED"] ?? 1);
+/** Whether tests run in their long form (`npm run test:cluster`). */
+export const LONG = process.env["FLOTILLA_LONG"] === "1";
+
+/**
+ * Real `flotilla serve` processes on free ports in one temporary directory; disposing ends and removes all of it.
+ * When the test fails, what the nodes wrote is kept in a directory that is named beside the seed.
+ */
 export class ClusterProcess implements AsyncDisposable {
   readonly #path = mkdtempSync(join(tmpdir(), "flotilla-cluster-"));
   readonly #members: Member[] = [];
   readonly #args: readonly string[];
+  readonly #network: Network | null;
 
   /** `args` for every node. */
-  constructor(args: readonly string[] = []) {
+  constructor(args: readonly string[] = [], { faultyNetwork = false }: ClusterOptions = {}) {
     this.#args = args;
+    this.#network = faultyNetwork ? new Network() : null;
+    onTestFinished(({ task }) => {
+      if (task.result?.state === "fail") this.#keepLogs();
+    });
   }
 
   /** Nodes 1 to `count`, each joined to those before. */
-  static async of(count: number, args: readonly string[] = []): Promise<ClusterProcess> {
-    const cluster = new ClusterProcess(args);
+  static async of(
+    count: number,
+    args: readonly string[] = [],
+    options: ClusterOptions = {},
+  ): Promise<ClusterProcess> {
+    const cluster = new ClusterProcess(args, options);
     try {
       for (let at = 0; at < count; at++) await cluster.add();
       await cluster.until("every node votes for the catalogue", async () => {
@@ -89,13 +138,21 @@ export class ClusterProcess implements AsyncDisposable {
     if (found === undefined) throw new Error(`there is no node ${number}`);
     return found;
   }
+  get network(): Network {
+    if (this.#network === null) throw new Error("this cluster's network has no faults");
+    return this.#network;
+  }
   get running(): readonly Member[] {
     return this.#members.filter(({ running }) => running);
   }
-  /** A client of any node that runs. */
+  /** Those that run and are neither paused nor cut off. */
+  get answering(): readonly Member[] {
+    return this.running.filter(({ aside }) => !aside);
+  }
+  /** A client of any node that answers. */
   get client(): Client {
-    const [first] = this.running;
-    if (first === undefined) throw new Error("no node runs");
+    const [first] = this.answering;
+    if (first === undefined) throw new Error("no node answers");
     return first.client;
   }
 
@@ -110,24 +167,53 @@ export class ClusterProcess implements AsyncDisposable {
   /** Starts, or starts again, on its directory; on new ports, as it has to live with. */
   async start(member: Member, options: MemberOptions = {}): Promise<void> {
     const others = options.join ?? this.running.map(({ peer }) => peer);
+    const behind: string[] = [];
+    if (this.#network !== null) {
+      // Known before the node starts: it is not ready until others have reached it through its proxies.
+      const [peer = 0, grpc = 0] = await freePorts(2);
+      member.proxies ??= {
+        peer: await this.#network.proxy(member.number),
+        grpc: await this.#network.proxy(member.number),
+      };
+      member.proxies.peer.aim(peer);
+      member.proxies.grpc.aim(grpc);
+      behind.push("--peer-addr", `127.0.0.1:${peer}`, "--advertise-peer", member.proxies.peer.address);
+      behind.push("--grpc-addr", `127.0.0.1:${grpc}`, "--advertise-grpc", member.proxies.grpc.address);
+    }
     member.node = await NodeProcess.start({
       dataDir: member.dataDir,
       args: [
         ...this.#args,
         ...(others.length === 0 ? [] : ["--join", others.join(",")]),
+        ...behind,
         ...(options.args ?? []),
       ],
       ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.wrapper === undefined ? {} : { wrapper: options.wrapper }),
+      ...(options.readyWithinMs === undefined ? {} : { readyWithinMs: options.readyWithinMs }),
+      spawned: (pid) => this.#network?.tell(member.number, pid),
     });
     member.peer = /peer=(\S+)/.exec(member.node.readyLine)?.[1] ?? "";
   }
 
   async kill(member: Member): Promise<void> {
-    await member.process.kill();
-    member.node = null;
+    await this.#end(member, "SIGKILL");
   }
   async stop(member: Member): Promise<number | null> {
-    const { code } = await member.process.stop();
+    return await this.#end(member, "SIGTERM");
+  }
+  /** Ends a node and removes all it had, as a machine that is set up anew. */
+  async wipe(member: Member): Promise<void> {
+    if (member.running) await this.kill(member);
+    rmSync(member.dataDir, { recursive: true, force: true });
+  }
+  /** Waits for a node that ends by itself. */
+  async ended(member: Member): Promise<number | null> {
+    return await this.#end(member, null);
+  }
+  async #end(member: Member, signal: NodeJS.Signals | null): Promise<number | null> {
+    const { code, stderr } = await (signal === null ? member.process.ended : member.process.stop(signal));
+    member.written.push(stderr);
     member.node = null;
     return code;
   }
@@ -195,9 +281,15 @@ export class ClusterProcess implements AsyncDisposable {
       .map(({ number, process }) => `--- node ${number}\n${process.stderr.split("\n").slice(-25).join("\n")}`)
       .join("\n");
   }
+  #keepLogs(): void {
+    const path = mkdtempSync(join(tmpdir(), "flotilla-failed-"));
+    for (const member of this.#members) writeFileSync(join(path, `node-${member.number}.log`), member.log);
+    console.error(`seed ${SEED}; what the nodes wrote is in ${path}`);
+  }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#members.map(async ({ node }) => await node?.[Symbol.asyncDispose]()));
+    await this.#network?.[Symbol.asyncDispose]();
     rmSync(this.#path, { recursive: true, force: true });
   }
 }
@@ -256,16 +348,20 @@ export class Writer {
   }
 
   async #write(id: number, turn: number): Promise<Answer | null> {
-    const { running } = this.#cluster;
-    const member = running[turn % running.length];
+    const { answering } = this.#cluster;
+    const member = answering[turn % answering.length];
     if (member === undefined) return null;
     try {
-      return await member.client.upsert(this.#collection, [
-        { id, vector: [id % 97, 1, 2, 3], payload: { id } },
-      ]);
+      return await member.client.call(
+        "PUT",
+        `/collections/${this.#collection}/points?timeout=${WRITE_SECONDS}`,
+        { points: [{ id, vector: [id % 97, 1, 2, 3], payload: { id } }] },
+        {},
+        AbortSignal.timeout(2 * WRITE_SECONDS * 1000),
+      );
     } catch (error) {
-      // The node went away in the middle: nobody knows what became of it.
-      if (error instanceof TypeError) return null;
+      // The node went away or stood still in the middle: nobody knows what became of it.
+      if (error instanceof TypeError || (error as Error).name === "TimeoutError") return null;
       throw error;
     }
   }

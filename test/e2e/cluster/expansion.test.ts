@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Client } from "../support/client.ts";
 import { NodeProcess } from "../support/node-process.ts";
 import { ClusterProcess, idsOnEach, Writer } from "./cluster-process.ts";
+import { freePorts } from "./support/ports.ts";
 
 async function create(client: Client, name: string, shards: number, replicas = 3): Promise<void> {
   const { status, body } = await client.call("PUT", `/collections/${name}`, {
@@ -123,19 +124,3 @@ test("nodes that are all new, started alike, become one cluster", { timeout: 90_
     return nodes.length === 3 && nodes.every(({ role }) => role === "voter");
   });
 });
-
-/** Ports that were free a moment ago, for nodes that must know each other's before they start. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const { createServer } = await import("node:net");
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) =>
-          server.listen(0, "127.0.0.1", () => resolve((server.address() as { readonly port: number }).port)),
-        ),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}

@@ -23,11 +23,13 @@ export class Client {
     path: string,
     body?: object,
     headers: Readonly<Record<string, string>> = {},
+    signal: AbortSignal | null = null,
   ): Promise<Answer> {
     const response = await fetch(`${this.#url}${path}`, {
       method,
       headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal,
     });
     const text = await response.text();
     return {
@@ -38,11 +40,15 @@ export class Client {
   }
 
   /** Throws unless it was made. */
-  async create(name: string, { size, shards = 1 }: { size: number; shards?: number }): Promise<void> {
+  async create(
+    name: string,
+    { size, shards = 1, replicas = 1 }: { size: number; shards?: number; replicas?: number },
+  ): Promise<void> {
     const vectors = { size, distance: "Dot" };
     const { status, body } = await this.call("PUT", `/collections/${name}`, {
       vectors,
       shard_number: shards,
+      replication_factor: replicas,
     });
     if (status !== 200) throw new Error(`create ${name}: ${status} ${JSON.stringify(body)}`);
   }

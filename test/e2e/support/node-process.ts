@@ -17,6 +17,8 @@ export interface NodeOptions {
   /** Put before `node`, as in `["prlimit", "--fsize=4000000"]`. */
   readonly wrapper?: readonly string[];
   readonly readyWithinMs?: number;
+  /** Told the process at once, long before it is ready. */
+  readonly spawned?: (pid: number) => void;
 }
 
 export interface Ended {
@@ -52,6 +54,7 @@ export class NodeProcess implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...options.env },
     });
+    if (this.child.pid !== undefined) options.spawned?.(this.child.pid);
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.#stdout += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
     this.ended = once(this.child, "close").then(([code, signal]) => ({

@@ -35,7 +35,8 @@ export function renderTable(rows: readonly TableRow[], limits: TableLimits): str
     TABLE_BEGINS,
     "",
     `Hunted ${limits.starts.length} times, over ${limits.seeds} seeds from ${limits.starts.join(", from ")} on, ${limits.steps} events with ` +
-      "faults each. Seeds is how many it took, steps the events of the run that caught it, for each of the hunts.",
+      "faults each. Seeds is how many it took, steps the events of the run that caught it, for each of the hunts. " +
+      "A profile biases the dice towards what a bug needs (`test/sim/profiles.ts`); the real code passes the same.",
     "",
     "| rule | mutation | what it breaks | caught by | seeds | steps |",
     "|---|---|---|---|---|---|",

@@ -209,6 +209,13 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   metrics.watch({
     cluster,
     writeBytes: () => cluster.writeBytesInFlight,
+    groups: async () => {
+      const places = new Map(controller.places().map((place) => [place.group, place]));
+      return (await consensus.statuses()).flatMap((status) => {
+        const { collection, shard } = places.get(status.group) ?? { collection: "catalogue", shard: 0 };
+        return status.group === CATALOGUE || places.has(status.group) ? [{ collection, shard, status }] : [];
+      });
+    },
     threads: () => [
       { thread: "consensus", inFlight: threads.consensus.inFlight },
       ...threads.engines.map(({ inFlight }, at) => ({ thread: `engine-${at}`, inFlight })),

@@ -247,6 +247,10 @@ export class MemoryCluster implements Cluster {
     }));
   }
 
+  overview(name: string, options: CallOptions): Promise<readonly ShardStatus[]> {
+    return this.shards(name, options);
+  }
+
   node(): NodeStatus {
     return {
       nodeId: 1,

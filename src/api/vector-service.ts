@@ -77,7 +77,7 @@ export class VectorService {
     options: CallOptions,
   ): Promise<{ readonly collection: CollectionInfo; readonly shards: readonly ShardStatus[] }> {
     const collection = this.collection(permit);
-    return { collection, shards: await this.#cluster.shards(collection.name, options) };
+    return { collection, shards: await this.#cluster.overview(collection.name, options) };
   }
 
   async create(

@@ -17,7 +17,7 @@ import { ReplicaReads } from "./replica-reads.ts";
 import type { Roles } from "./roles.ts";
 import { survey } from "./survey.ts";
 import { systemTimers, type Timers } from "./timers.ts";
-import { leaderStatus, nodeViews, ownShard, shardView, type Reports } from "./views.ts";
+import { elsewhere, leaderStatus, nodeViews, ownShard, shardView, type Reports } from "./views.ts";
 import { VoterChanges } from "./voter-changes.ts";
 import { Writable } from "./writable.ts";
 import { within } from "./within.ts";
@@ -308,6 +308,13 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
       const report = groups.find((known) => known.group === group) ?? null;
       return ownShard({ shard, group, node: nodeId, leader: this.#leaders.of(group) }, report);
     });
+  }
+
+  async overview(name: string, { signal }: CallOptions): Promise<readonly ShardStatus[]> {
+    const own = await this.shards(name, { signal });
+    if (own.every(({ engine }) => engine !== null)) return own;
+    const reports = await this.#survey(signal);
+    return own.map((shard) => (shard.engine === null ? (elsewhere(shard, reports) ?? shard) : shard));
   }
 
   async addVoter(name: string, shard: number, nodeId: number, options: VoterOptions): Promise<void> {

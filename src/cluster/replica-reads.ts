@@ -100,7 +100,8 @@ export class ReplicaReads {
         }
       }
       const alone = leaders.isAlone(group);
-      if (alone || timers.nowMs() - startedMs >= this.#options.leaderMs) throw asApiError(last ?? noLeader(place));
+      if (alone || timers.nowMs() - startedMs >= this.#options.leaderMs)
+        throw asApiError(last ?? noLeader(place));
       await leaders.pause(group, round, signal);
     }
   }

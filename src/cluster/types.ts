@@ -153,7 +153,10 @@ export interface Cluster {
     options: ReadOptions,
   ): Promise<ScrollPage>;
   count(collection: string, options: ReadOptions): Promise<number>;
+  /** Every shard as this node has it, also where it holds no replica. */
   shards(collection: string, options: CallOptions): Promise<readonly ShardStatus[]>;
+  /** Every shard as a replica that answers has it: this node's own where it holds one. */
+  overview(collection: string, options: CallOptions): Promise<readonly ShardStatus[]>;
   node(): NodeStatus;
 }
 

@@ -138,6 +138,15 @@ export function ownShard(
   };
 }
 
+/** A shard that this node does not hold, as one that does has it: its leader, else whoever answered; null: nobody. */
+export function elsewhere(place: ShardStatus, reports: Reports): ShardStatus | null {
+  const held = [...reports].flatMap(([node, groups]) => {
+    const report = groups?.get(place.group);
+    return report === undefined || report.engine === null ? [] : [ownShard({ ...place, node }, report)];
+  });
+  return held.find(({ role }) => role === "leader") ?? held[0] ?? null;
+}
+
 export function nodeViews(
   nodes: readonly CatalogueNode[],
   collections: readonly CatalogueCollection[],

@@ -1,7 +1,14 @@
+import type { GroupStatus } from "../../shards/index.ts";
 import type { Cluster, ShardStatus } from "../cluster/types.ts";
 import type { ConsensusSamples, ThreadReport } from "../threads/contracts.ts";
 import { Metrics } from "./metrics.ts";
 import { Peak } from "./peak.ts";
+
+export interface NamedGroup {
+  readonly collection: string;
+  readonly shard: number;
+  readonly status: GroupStatus;
+}
 
 /** How long a late turn stays visible: longer than common scrape intervals leave between two looks. */
 const PEAK_MS = 10_000;
@@ -42,6 +49,15 @@ export class NodeMetrics {
     metrics.count("flotilla_log_entries_total", samples.entries);
     metrics.count("flotilla_log_bytes_total", samples.bytes);
     metrics.count("flotilla_log_compactions_total", samples.compactions);
+    metrics.count("flotilla_elections_total", samples.elections);
+    for (const [outcome, count] of Object.entries(samples.proposals))
+      metrics.count("flotilla_proposals_total", count, { outcome });
+    for (const [why, count] of Object.entries(samples.dropped))
+      metrics.count("flotilla_messages_dropped_total", count, { why });
+    for (const { group, direction, bytes, total } of samples.snapshots) {
+      metrics.set("flotilla_snapshot_bytes", bytes, { group, direction, part: "done" });
+      metrics.set("flotilla_snapshot_bytes", total, { group, direction, part: "total" });
+    }
     metrics.set("flotilla_proposals_queued", samples.queued);
     metrics.set("flotilla_apply_lag_entries", samples.lagEntries);
     metrics.set("flotilla_apply_lag_bytes", samples.lagBytes);
@@ -51,9 +67,11 @@ export class NodeMetrics {
   watch(parts: {
     readonly cluster: Cluster;
     readonly writeBytes: () => number;
+    /** The groups open here, by what they are called outside; the catalogue's own is `catalogue`, shard 0. */
+    readonly groups: () => Promise<readonly NamedGroup[]>;
     readonly threads: () => readonly { readonly thread: string; readonly inFlight: number }[];
   }): void {
-    const { cluster, writeBytes, threads } = parts;
+    const { cluster, writeBytes, groups, threads } = parts;
     this.metrics.beforeScrape(async () => {
       const { metrics } = this;
       metrics.set("flotilla_consensus_turn_delay_ms", this.#late.value);
@@ -64,6 +82,7 @@ export class NodeMetrics {
       const collections = cluster.collections();
       metrics.set("flotilla_collections", collections.length);
       for (const name of SHARD_GAUGES) metrics.reset(name);
+      for (const group of await groups()) this.#group(group);
       const signal = AbortSignal.timeout(SCRAPE_MS);
       await Promise.all(
         collections.map(async ({ name }) => {
@@ -99,6 +118,23 @@ export class NodeMetrics {
     });
   }
 
+  #group({ collection, shard, status }: NamedGroup): void {
+    const { metrics } = this;
+    const at = { collection, shard };
+    const role = status.learner ? "learner" : status.role;
+    metrics.set("flotilla_group_role", 1, { ...at, role });
+    metrics.set("flotilla_group_term", status.term, at);
+    metrics.set("flotilla_group_leader", status.leader ?? 0, at);
+    metrics.set("flotilla_group_commit_index", status.commit, at);
+    metrics.set("flotilla_group_applied_index", status.applied, at);
+    metrics.set("flotilla_group_lag_entries", status.applyLagEntries, at);
+    metrics.set("flotilla_group_log_bytes", status.logBytes, at);
+    for (const { node, match, state } of status.peers) {
+      metrics.set("flotilla_peer_match_index", match, { ...at, peer: node });
+      metrics.set("flotilla_peer_state", 1, { ...at, peer: node, state });
+    }
+  }
+
   #shard(collection: string, { shard, applied, engine }: ShardStatus): void {
     if (engine === null) return;
     const { metrics } = this;
@@ -122,6 +158,15 @@ export class NodeMetrics {
 /** A scrape does not wait for a shard that is busy for longer. */
 const SCRAPE_MS = 2_000;
 const SHARD_GAUGES = [
+  "flotilla_group_role",
+  "flotilla_group_term",
+  "flotilla_group_leader",
+  "flotilla_group_commit_index",
+  "flotilla_group_applied_index",
+  "flotilla_group_lag_entries",
+  "flotilla_group_log_bytes",
+  "flotilla_peer_match_index",
+  "flotilla_peer_state",
   "flotilla_shard_points",
   "flotilla_shard_indexed_points",
   "flotilla_shard_tail_points",

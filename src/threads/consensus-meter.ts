@@ -12,6 +12,7 @@ export class ConsensusMeter implements Disposable {
   readonly #send: (samples: ConsensusSamples) => void;
   readonly #timer: NodeJS.Timeout;
   #samples = empty();
+  readonly #snapshots = new Map<string, ConsensusSamples["snapshots"][number]>();
 
   constructor(send: (samples: ConsensusSamples) => void) {
     this.#send = send;
@@ -62,6 +63,10 @@ export class ConsensusMeter implements Disposable {
     if (event.kind === "messagesDropped") this.#dropped(event.why, event.count);
     else if (event.kind === "refusedPeer") this.#dropped(`stranger-${event.why}`, 1);
     else if (event.kind === "badFrame") this.#dropped("badFrame", 1);
+    else if (event.kind === "snapshotProgress") {
+      const { group, direction, bytes, total } = event;
+      this.#snapshots.set(`${group} ${direction}`, { group, direction, bytes, total });
+    }
   }
 
   #dropped(why: string, count: number): void {
@@ -72,7 +77,9 @@ export class ConsensusMeter implements Disposable {
   flush(): void {
     const samples = this.#samples;
     this.#samples = empty();
-    this.#send(samples);
+    const snapshots = [...this.#snapshots.values()];
+    this.#snapshots.clear();
+    this.#send({ ...samples, snapshots });
   }
 
   [Symbol.dispose](): void {
@@ -97,5 +104,6 @@ function empty(): Mutable<ConsensusSamples> {
     elections: 0,
     proposals: {},
     dropped: {},
+    snapshots: [],
   };
 }

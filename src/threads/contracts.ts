@@ -243,6 +243,13 @@ export interface ConsensusSamples {
   readonly elections: number;
   /** Proposals of this node, by how they ended. */
   readonly proposals: Readonly<Record<string, number>>;
+  /** Transfers that moved on, each with its latest state. */
+  readonly snapshots: readonly {
+    readonly group: number;
+    readonly direction: "in" | "out";
+    readonly bytes: number;
+    readonly total: number;
+  }[];
   /** Messages that never reached a core, or never left, by why. */
   readonly dropped: Readonly<Record<string, number>>;
 }

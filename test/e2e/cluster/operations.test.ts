@@ -160,3 +160,34 @@ test(
     expect([followed.status, followed.redirected]).toEqual([200, true]);
   },
 );
+
+test(
+  "a node shows a collection that it holds nothing of, and the leader's metrics show its peers",
+  {
+    timeout: 60_000,
+  },
+  async () => {
+    await using cluster = await ClusterProcess.of(3);
+    await create(cluster.client, "lone", 1);
+    await create(cluster.client, "c", 3);
+    await cluster.client.upsert("lone", [{ id: 1, vector: [1, 2, 3, 4] }]);
+    await cluster.until("every node counts the point", async () => {
+      const shown = await Promise.all(
+        cluster.running.map(
+          async ({ client }) => (await client.call("GET", "/collections/lone")).body.result,
+        ),
+      );
+      return shown.every(
+        (collection) => (collection as { readonly points_count: number }).points_count === 1,
+      );
+    });
+    const [shard] = await cluster.untilVoters("c", 3);
+    const leader = cluster.member(shard?.leader ?? 0);
+    const text = await (await fetch(`${leader.process.url}/metrics`)).text();
+    expect(text).toMatch(/flotilla_group_role\{collection="c",shard="0",role="leader"\} 1/);
+    for (const { number } of cluster.running.filter((member) => member !== leader))
+      expect(text).toContain(
+        `flotilla_peer_state{collection="c",shard="0",peer="${number}",state="replicate"} 1`,
+      );
+  },
+);

@@ -50,7 +50,7 @@ class EngineThread {
       },
     );
     this.#front = new Rpc<EngineContract, ReportContract>(
-      { peer: "the front", callsMax },
+      { peer: "the front", callsMax, sliceMs: 0 },
       {
         port: front,
         handlers: {

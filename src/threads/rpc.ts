@@ -70,7 +70,7 @@ const CANCEL = 4;
 const SLOTS = 4;
 
 /** A frame sent sooner than this after the last one waits for the end of the turn. */
-const QUIET_MS = 0.2;
+const QUIET_MS = 0.05;
 
 interface Pending {
   readonly method: string;

@@ -5,7 +5,6 @@ import type { Figure } from "../../bench/figures/context.ts";
 import { flag } from "../../bench/figures/flags.ts";
 import { difference } from "../../bench/figures/history.ts";
 import { qpsAtRecall } from "../../bench/figures/search.ts";
-import { untilBackPressure } from "../../bench/figures/upserts.ts";
 import type { CurvePoint } from "../../src/cli/bench/recall-run.ts";
 
 const point = (who: CurvePoint["who"], ef: number, recallId: number, qps: number): CurvePoint => ({
@@ -25,17 +24,6 @@ test("speed at a recall lies between the measured points around it", () => {
   // Already the first one suffices: no credit for speed that was not measured.
   expect(qpsAtRecall(points, "hnswlib")).toEqual({ qps: 9000, ef: 16 });
   expect(qpsAtRecall([point("flotilla", 99, 0.5, 9)], "flotilla").qps).toBe(0);
-});
-
-test("back-pressure begins where acknowledgements fall behind their best pace", () => {
-  const moments = Array.from({ length: 100 }, (_, i) => {
-    const rows = (i + 1) * 100;
-    // 10,000 rows a second up to row 6,000, then 1,000.
-    return { rows, seconds: rows <= 6_000 ? rows / 10_000 : 0.6 + (rows - 6_000) / 1_000 };
-  });
-  const knee = untilBackPressure(moments);
-  expect(knee).toEqual({ rows: 6_000, seconds: 0.6 });
-  expect(untilBackPressure(moments.slice(0, 50))).toEqual({ rows: 5_000, seconds: 0.5 });
 });
 
 test("a figure is held up to and including its limit", () => {

@@ -24,6 +24,8 @@ export class NodeProcess implements AsyncDisposable {
   readonly #exited: Promise<number | null>;
   readonly #lines: string[] = [];
   url = "";
+  /** Hears every line the node writes. */
+  onLine: (line: string) => void = () => undefined;
   /** From the start of the process until every shard answers. */
   readySeconds = 0;
 
@@ -107,6 +109,7 @@ export class NodeProcess implements AsyncDisposable {
       for (const stream of [this.#process.stdout, this.#process.stderr]) {
         if (stream === null) continue;
         createInterface({ input: stream }).on("line", (line) => {
+          this.onLine(line);
           this.#lines.push(line);
           if (this.#lines.length > LINES_KEPT) this.#lines.shift();
           const http = /^ready .*\bhttp=(\S+)/.exec(line)?.[1];

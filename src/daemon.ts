@@ -243,7 +243,10 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   );
   const http = await named("http.addr", addresses.http, () =>
     serveHttp({
-      service: new VectorService({ limits: config.limits }, { cluster }),
+      service: new VectorService(
+        { limits: config.limits, redirectWrites: config.routing.writes === "redirect" },
+        { cluster },
+      ),
       admin: new AdminService({ limits: config.limits }, { admin: cluster, node }),
       authenticator: access.authenticator,
       guard: access.guard,

@@ -46,10 +46,16 @@ export interface LocalShard {
 /** Failures are thrown as {@link ApiError}. */
 export class VectorService {
   readonly limits: Limits;
+  readonly #redirectWrites: boolean;
   readonly #cluster: Cluster;
 
-  constructor(options: { readonly limits: Limits }, parts: { readonly cluster: Cluster }) {
+  /** `redirectWrites`: what becomes of a write that another node leads and that does not say so itself. */
+  constructor(
+    options: { readonly limits: Limits; readonly redirectWrites?: boolean },
+    parts: { readonly cluster: Cluster },
+  ) {
     this.limits = options.limits;
+    this.#redirectWrites = options.redirectWrites ?? false;
     this.#cluster = parts.cluster;
   }
 
@@ -133,8 +139,9 @@ export class VectorService {
   ): Promise<WriteReceipt> {
     const collection = this.collection(permit);
     const checked = checkedWrite(operations, options, this.limits);
+    const redirect = options.redirect ?? this.#redirectWrites;
     try {
-      return await this.#cluster.write(collection.name, checked, options);
+      return await this.#cluster.write(collection.name, checked, { ...options, redirect });
     } catch (failure) {
       // Whoever stops waiting without saying that nothing was proposed leaves the outcome open.
       if (failure instanceof ApiError || !options.signal.aborted) throw failure;

@@ -57,6 +57,8 @@ const OWN = {
 
   "grpc.addr": { kind: "address", flag: "--grpc-addr", default: null, about: "Where gRPC is served and other nodes send requests on; unset: the host of http.addr, its port + 1.", reason: "6334 beside the usual 6333; a port the system chose (0) stays one." },
 
+  "routing.writes": { kind: "choice", choices: ["forward", "redirect"], default: "forward", about: "What a node does with writes that another one leads; `?redirect=true|false` decides for one request.", reason: "Clients drop their credentials on redirects to another host, and a batch may belong to several leaders." },
+
   "cluster.peer_addr": { kind: "address", flag: "--peer-addr", default: null, about: "Where other nodes replicate to; unset: the host of http.addr, its port + 2.", reason: "6335 beside the usual 6333; a port the system chose (0) stays one." },
   "cluster.advertise_http": { kind: "address", flag: "--advertise-http", default: null, about: "Where others reach this node's REST; unset: the address it is bound to.", reason: "Behind a translation of addresses the bound one means nothing to others." },
   "cluster.advertise_grpc": { kind: "address", flag: "--advertise-grpc", default: null, about: "The same for gRPC.", reason: "As above." },

@@ -53,7 +53,7 @@ export const WRITE_QUERY = object({
   wait: fallback(flag, true),
   // Every write is ordered by its shard's log, so that the weaker ones are kept with the strongest.
   ordering: optional(word(["weak", "medium", "strong"])),
-  redirect: fallback(flag, false),
+  redirect: optional(flag),
   timeout,
 });
 
@@ -78,7 +78,8 @@ export function readOptions({ query, headers, signal }: Asking<ReadQuery>): Read
 
 export function writeOptions({ query, headers, signal }: Asking<WriteQuery>): WriteOptions {
   const idempotencyKey = single(headers, "idempotency-key") ?? null;
-  return { wait: query.wait, idempotencyKey, redirect: query.redirect, signal };
+  const redirect = query.redirect === null ? {} : { redirect: query.redirect };
+  return { wait: query.wait, idempotencyKey, ...redirect, signal };
 }
 
 /** `0=12,1=30`: the log index seen of each shard. */

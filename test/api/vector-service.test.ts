@@ -48,6 +48,17 @@ describe("metadata", () => {
 });
 
 describe("writes", () => {
+  test("are redirected when the node is configured so, unless the request says otherwise", async () => {
+    const redirecting = new VectorService({ limits: limits(), redirectWrites: true }, { cluster });
+    const upsert = [{ kind: "upsert" as const, points: [point(1, 1, 1)] }];
+    await redirecting.write(permit("write"), upsert, write());
+    expect(cluster.lastWrite?.redirect).toBe(true);
+    await redirecting.write(permit("write"), upsert, { ...write(), redirect: false });
+    expect(cluster.lastWrite?.redirect).toBe(false);
+    await service.write(permit("write"), upsert, write());
+    expect(cluster.lastWrite?.redirect).toBe(false);
+  });
+
   test("the last of equal ids counts, in points and in lists of ids", async () => {
     const points = [point(1, 1, 1), point("1", 2, 2), point(1, 3, 3)];
     await service.write(permit("write"), [{ kind: "upsert", points }], write());

@@ -38,7 +38,7 @@ export class Guard {
 
   /** Throws what forbids every change now (the audit log), or every one that adds data (quotas). */
   checkChange(action: Action, adds: boolean): void {
-    if (!CHANGES.includes(action)) return;
+    if (!this.records(action)) return;
     const { audit, auditRequired, quotas } = this.#parts;
     if (auditRequired === true && audit !== undefined && audit !== null && audit.failure !== null) {
       audit.retry();
@@ -46,6 +46,11 @@ export class Guard {
       if (failure !== null) throw unrecorded(failure);
     }
     if (adds) quotas?.check();
+  }
+
+  /** Whether what an action did is recorded; a refusal always is. */
+  records(action: Action): boolean {
+    return CHANGES.includes(action);
   }
 
   /** Changes, and whatever was refused; looking at data is not recorded. */

@@ -211,10 +211,16 @@ export class Indexer {
     return nowMs - this.#parts.graphs.lastSearchMs < this.#parts.options.busyForMs;
   }
 
+  /** How long background work may go on from `nowMs` before searches get their turn. */
+  sliceMs(nowMs: number): number {
+    const { options } = this.#parts;
+    return this.#isBusy(nowMs) ? options.busySliceMs : options.sliceMs;
+  }
+
   #slice(): void {
-    const { clock, options } = this.#parts;
+    const { clock } = this.#parts;
     const startedMs = clock.nowMs();
-    const endMs = startedMs + (this.#isBusy(startedMs) ? options.busySliceMs : options.sliceMs);
+    const endMs = startedMs + this.sliceMs(startedMs);
     let steps = 0;
     do this.#step(steps++);
     while (this.#hasWork() && clock.nowMs() < endMs);

@@ -102,7 +102,7 @@ export class ShardEngine implements Engine {
   }
 
   async #apply(entries: readonly EngineEntry[]): Promise<(WriteOutcome | null)[]> {
-    const { clock, options, scheduler } = this.#opening;
+    const { clock, scheduler } = this.#opening;
     const { indexer, writer } = this.#shard;
     const outcomes: (WriteOutcome | null)[] = [];
     while (outcomes.length < entries.length) {
@@ -112,7 +112,8 @@ export class ShardEngine implements Engine {
       const rest = entries.slice(outcomes.length);
       const first = rest[0]?.index ?? 0;
       invariant(first <= writer.applied + 1, () => `entry ${first} follows ${writer.applied}`);
-      const endMs = clock.nowMs() + options.sliceMs;
+      const nowMs = clock.nowMs();
+      const endMs = nowMs + indexer.sliceMs(nowMs);
       const written = writer.write(rest, () => clock.nowMs() < endMs);
       indexer.follow(written.changes);
       outcomes.push(...written.outcomes);

@@ -175,6 +175,9 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { rule, method, url } = definition;
+  if (!parts.guard.records(rule.action)) {
+    return send(await answerOf(definition, permit, parts, request, reply), reply, parts.http.sendTimeoutMs);
+  }
   const entry = auditEntry(request, { who, operation: `${method} ${url}`, params: paramsOf(request) });
   try {
     const answer = await answerOf(definition, permit, parts, request, reply);

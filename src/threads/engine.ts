@@ -61,7 +61,11 @@ class EngineThread {
             await rm(directory, { recursive: true, force: true });
             syncDirectory(dirname(directory));
           },
-          search: ({ group, queries }, { signal }) => this.#shard(group).engine.search(queries, { signal }),
+          search: ({ group, queries }, context) => {
+            // One walk of a graph is over before anybody could abort it: no signal is made for it.
+            const isShort = queries.length === 1 && queries[0]?.exact === false;
+            return this.#shard(group).engine.search(queries, isShort ? {} : { signal: context.signal });
+          },
           retrieve: ({ group, ids, ...shape }) => this.#shard(group).engine.retrieve(ids, shape),
           scroll: ({ group, from, limit, ...shape }) => this.#shard(group).engine.scroll(from, limit, shape),
           count: ({ group }) => this.#shard(group).engine.count(),

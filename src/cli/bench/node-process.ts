@@ -26,6 +26,10 @@ export class NodeProcess implements AsyncDisposable {
   url = "";
   /** Hears every line the node writes. */
   onLine: (line: string) => void = () => undefined;
+  /** Where other nodes replicate to: what `--join` takes. */
+  peer = "";
+  /** Its number in the cluster. */
+  nodeId = 0;
   /** From the start of the process until every shard answers. */
   readySeconds = 0;
 
@@ -61,6 +65,9 @@ export class NodeProcess implements AsyncDisposable {
     return node;
   }
 
+  get ended(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
   get pid(): number {
     return this.#process.pid ?? 0;
   }
@@ -71,6 +78,11 @@ export class NodeProcess implements AsyncDisposable {
     await this.#exited;
   }
 
+  /** Lets it stand still with everything open (SIGSTOP), or go on (SIGCONT). */
+  signal(name: "SIGSTOP" | "SIGCONT"): void {
+    this.#process.kill(name);
+  }
+
   /** Asks it to stop and answers its exit code. */
   async stop(): Promise<number | null> {
     this.#process.kill("SIGTERM");
@@ -78,7 +90,7 @@ export class NodeProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) await this.stop();
+    if (!this.ended) await this.stop();
   }
 
   /** The ready line says that REST is served; a shard may still be opening. */
@@ -113,6 +125,8 @@ export class NodeProcess implements AsyncDisposable {
           this.#lines.push(line);
           if (this.#lines.length > LINES_KEPT) this.#lines.shift();
           const http = /^ready .*\bhttp=(\S+)/.exec(line)?.[1];
+          this.peer = /^ready .*\bpeer=(\S+)/.exec(line)?.[1] ?? this.peer;
+          this.nodeId = Number(/^ready .*\bnode=(\d+)/.exec(line)?.[1] ?? this.nodeId);
           if (http !== undefined) settle(http.includes("://") ? http : `http://${http}`);
         });
       }

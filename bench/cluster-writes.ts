@@ -1,0 +1,115 @@
+/** Writes to three nodes: single points beside etcd's puts of the same size, and batches beside a single node's. */
+import type { Figure } from "./figures/context.ts";
+import { EtcdStore, etcdVersion } from "./figures-cluster/etcd-store.ts";
+import { FlotillaStore } from "./figures-cluster/flotilla-store.ts";
+import { closedLoop, type Load } from "./figures-cluster/load.ts";
+import { concludes } from "./figures-cluster/report.ts";
+import { valueOf, type ReplicatedStore } from "./figures-cluster/store.ts";
+
+const CLIENTS = [1, 64];
+const SECONDS = { usual: 10, quick: 1.5 };
+const WARM_SECONDS = 0.5;
+const BATCH = 100;
+const BATCH_CLIENTS = 4;
+
+/** `--quick`, `--out DIR`. */
+export async function main(args: readonly string[]): Promise<void> {
+  const seconds = args.includes("--quick") ? SECONDS.quick : SECONDS.usual;
+  await concludes("cluster-writes", args, async (say) => {
+    const version = etcdVersion();
+    if (version === null) say("no `etcd` is installed: nothing to compare with (Debian: etcd-server)");
+    const theirs =
+      version === null ? null : await singles(() => EtcdStore.open({ connections: 64 }), seconds);
+    const ours = await singles(() => FlotillaStore.open({ connections: 64 }), seconds);
+    const figures = CLIENTS.map((clients, at) => besideEtcd(clients, ours[at], theirs?.[at], version));
+    const one = await batches({ nodes: 1, shards: 1 }, seconds);
+    for (const shards of [1, 4]) {
+      const three = await batches({ shards }, seconds);
+      figures.push({
+        figure: shards === 1 ? "3a" : "3b",
+        what: `batches of ${BATCH} to three nodes, ${shards} ${shards === 1 ? "shard" : "shards"}, of one node's rate`,
+        found: three.perSecond / one.perSecond,
+        limit: 0,
+        rule: "atLeast",
+        unit: "",
+        detail: {
+          pointsPerSecond: three.perSecond * BATCH,
+          oneNode: one.perSecond * BATCH,
+          p50: three.latencyMs.p50,
+          p99: three.latencyMs.p99,
+          failures: three.failures,
+        },
+      });
+    }
+    return figures;
+  });
+}
+
+/** Through the leader, as a client that knows who leads; per number of clients. */
+async function singles(open: () => Promise<ReplicatedStore>, seconds: number): Promise<readonly Load[]> {
+  await using store = await open();
+  const leader = await store.leader();
+  const loads: Load[] = [];
+  for (const clients of CLIENTS) {
+    await closedLoop(clients, WARM_SECONDS, (request) => store.put(leader, request));
+    loads.push(await closedLoop(clients, seconds, (request) => store.put(leader, request)));
+  }
+  return loads;
+}
+
+function besideEtcd(
+  clients: number,
+  ours: Load | undefined,
+  theirs: Load | undefined,
+  version: string | null,
+): Figure {
+  const rate = ours?.perSecond ?? 0;
+  const own = {
+    perSecond: rate,
+    p50: ours?.latencyMs.p50 ?? 0,
+    p99: ours?.latencyMs.p99 ?? 0,
+    failures: ours?.failures ?? 0,
+  };
+  const figure = clients === 1 ? "2a" : "2b";
+  const what = `single-point upserts, ${clients} ${clients === 1 ? "client" : "clients"}`;
+  if (theirs === undefined)
+    return {
+      ...{ figure, what, found: rate, limit: 0, rule: "atLeast", unit: "/s" },
+      detail: { ...own, etcd: "not installed" },
+    };
+  const { perSecond, latencyMs } = theirs;
+  return {
+    ...{
+      figure,
+      what: `${what}, of etcd's rate`,
+      found: rate / perSecond,
+      limit: 1,
+      rule: "atLeast",
+      unit: "",
+    },
+    detail: {
+      ...own,
+      etcdVersion: version ?? "",
+      etcdPerSecond: perSecond,
+      etcdP50: latencyMs.p50,
+      etcdP99: latencyMs.p99,
+    },
+  };
+}
+
+async function batches(
+  shape: { readonly nodes?: number; readonly shards: number },
+  seconds: number,
+): Promise<Load> {
+  await using store = await FlotillaStore.open({ ...shape, connections: BATCH_CLIENTS });
+  const leader = await store.leader();
+  const send = async (request: number): Promise<boolean> => {
+    const points = Array.from({ length: BATCH }, (_, at) => {
+      const id = request * BATCH + at;
+      return `{"id":${id},"vector":[${valueOf(id)}]}`;
+    });
+    return await store.write(leader, `{"points":[${points.join(",")}]}`);
+  };
+  await closedLoop(BATCH_CLIENTS, WARM_SECONDS, send);
+  return await closedLoop(BATCH_CLIENTS, seconds, send);
+}

@@ -1,5 +1,6 @@
 /**
  * `npm run demo`: a node from nothing, real vectors through REST, searches next to the bare library, and a kill -9.
+ * With `--cluster`: three nodes, of which one is killed.
  * Says what happens in plain sentences; ends with 1 when something promised did not hold.
  */
 import { join } from "node:path";
@@ -27,6 +28,7 @@ import { vectorJson } from "../src/cli/vector-json.ts";
 import { dataDirectories, loadBenchmarkSet } from "../src/datasets/benchmark-set.ts";
 import type { BenchmarkSet } from "../src/datasets/benchmark-set.ts";
 import { flag } from "./figures/flags.ts";
+import { clusterDemo } from "./figures-cluster/demo.ts";
 
 const COLLECTION = "digits";
 const GRAPH = { m: 16, efConstruct: 200 } as const;
@@ -248,4 +250,5 @@ async function survive(
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-process.exitCode = await demo(process.argv.slice(2));
+const args = process.argv.slice(2);
+process.exitCode = args.includes("--cluster") ? Math.min(1, await clusterDemo(args)) : await demo(args);

@@ -1,14 +1,6 @@
 /** The `flotilla` program: arguments to exit code. */
 import { Command } from "commander";
-import { registerBench } from "./cli/bench-recall.ts";
-import { registerCollections } from "./cli/collections.ts";
-import { registerImport } from "./cli/import.ts";
-import { registerNodes } from "./cli/nodes.ts";
 import { plainly, registerServe } from "./cli/serve.ts";
-import { registerRecover } from "./cli/recover.ts";
-import { registerShards } from "./cli/shards.ts";
-import { registerStatus } from "./cli/status.ts";
-import { registerToken } from "./cli/token.ts";
 import { programVersion } from "./observability/build-facts.ts";
 
 /** After a failure: long enough for files to be closed, shorter than a supervisor's patience. */
@@ -19,14 +11,8 @@ const program = new Command("flotilla")
   .version(programVersion())
   .showHelpAfterError("(--help shows what there is)");
 registerServe(program);
-registerStatus(program);
-registerNodes(program);
-registerShards(program);
-registerCollections(program);
-registerImport(program);
-registerRecover(program);
-registerToken(program);
-registerBench(program);
+// A node that starts loads nothing it does not need; the other commands are there for whoever asks for one, or for help.
+if (process.argv[2] !== "serve") (await import("./cli/commands.ts")).registerCommands(program);
 
 try {
   await program.parseAsync();

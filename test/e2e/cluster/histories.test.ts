@@ -6,7 +6,7 @@ import { diceOf, oneOf, type Dice } from "./support/dice.ts";
 import { History } from "./support/history.ts";
 import { senderProblem } from "./support/sender.ts";
 
-const FAULTS = LONG ? 24 : 3;
+const FAULTS = LONG ? 24 : 2;
 const KEYS = 8;
 const CLIENTS = 6;
 /** Writes between two faults, and while one lasts: progress is awaited, not time. */

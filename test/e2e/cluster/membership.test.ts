@@ -1,6 +1,6 @@
 /** Nodes that come, go, return and are replaced, with a kill at each of the moments where that hurts. */
 import { expect, test } from "vitest";
-import { ClusterProcess, idsOnEach, Writer, type ShardOut } from "./cluster-process.ts";
+import { ClusterProcess, idsOnEach, LONG, Writer, type ShardOut } from "./cluster-process.ts";
 
 const SLOW = { FLOTILLA__RAFT__ELECTION_TICKS: "150" };
 
@@ -14,7 +14,7 @@ async function nodes(cluster: ClusterProcess): Promise<readonly NodeOut[]> {
   return (body.result as { readonly nodes: readonly NodeOut[] }).nodes;
 }
 
-test(
+test.skipIf(!LONG)(
   "nodes of different timing are one cluster: a fast leader's death is noticed by slow followers within 8 s",
   { timeout: 120_000 },
   async () => {
@@ -55,7 +55,7 @@ test(
   },
 );
 
-test(
+test.skipIf(!LONG)(
   "a joiner that is killed comes back as the same node; a leader that is killed meanwhile does not keep it out",
   { timeout: 120_000 },
   async () => {

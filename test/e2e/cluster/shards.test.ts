@@ -2,25 +2,26 @@
 import { describe, expect, test } from "vitest";
 import { NodeProcess } from "../support/node-process.ts";
 import { Client } from "../support/client.ts";
-import { ClusterProcess, idsOnEach, SEED, Writer } from "./cluster-process.ts";
+import { ClusterProcess, idsOnEach, LONG, SEED, Writer } from "./cluster-process.ts";
 import { diceOf } from "./support/dice.ts";
 import { clusteredPoints, nearest, recallOf, upsertAll } from "./support/points.ts";
 
 const K = 10;
-const EF = 64;
+/** Graphs built in another order differ; with this the difference stays below what is allowed. */
+const EF = 200;
 const RECALL_APART = 0.005;
 const DIMENSION = 24;
 /** The log is dropped as soon as it can be: who was away needs a snapshot. */
 const SHORT_LOG = { FLOTILLA__RAFT__COMPACT_BYTES: "65536", FLOTILLA__RAFT__KEEP_BYTES: "1024" };
 
-describe.each([1, 4])("with %i shards", (shards) => {
+describe.each(LONG ? [1, 4] : [4])("with %i shards", (shards) => {
   test(
     "every replica finds what a single node finds, though the leader was killed half-way and came back",
     { timeout: 120_000 },
     async () => {
       const dice = diceOf(SEED + shards);
       const points = clusteredPoints(dice, 2_000, DIMENSION);
-      const queries = clusteredPoints(dice, 100, DIMENSION).map(({ vector }) => vector);
+      const queries = clusteredPoints(dice, 200, DIMENSION).map(({ vector }) => vector);
       const truth = queries.map((query) => nearest(points, query, K));
       const question = { collection: "c", queries, truth, k: K, ef: EF };
       const vectors = { size: DIMENSION, distance: "Euclid" };
@@ -85,23 +86,27 @@ test(
   },
 );
 
-test("of two creations of one name at once on two nodes, one is made", { timeout: 90_000 }, async () => {
-  await using cluster = await ClusterProcess.of(3);
-  for (const name of ["a", "b", "c"]) {
-    const create = { vectors: { size: 4, distance: "Dot" }, shard_number: 2 };
-    const answers = await Promise.all(
-      cluster.running.map(({ client }) => client.call("PUT", `/collections/${name}`, create)),
-    );
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
-  }
-  const groups = new Set<number>();
-  for (const name of ["a", "b", "c"]) {
-    const { body } = await cluster.client.call("GET", `/collections/${name}/cluster`);
-    expect(body.result).toMatchObject({ shard_count: 2 });
-    groups.add((await cluster.shards(name)).length);
-  }
-  expect([...groups]).toEqual([2]);
-});
+test.skipIf(!LONG)(
+  "of creations of one name at once on three nodes, one is made",
+  { timeout: 90_000 },
+  async () => {
+    await using cluster = await ClusterProcess.of(3);
+    for (const name of ["a", "b", "c"]) {
+      const create = { vectors: { size: 4, distance: "Dot" }, shard_number: 2 };
+      const answers = await Promise.all(
+        cluster.running.map(({ client }) => client.call("PUT", `/collections/${name}`, create)),
+      );
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
+    }
+    const groups = new Set<number>();
+    for (const name of ["a", "b", "c"]) {
+      const { body } = await cluster.client.call("GET", `/collections/${name}/cluster`);
+      expect(body.result).toMatchObject({ shard_count: 2 });
+      groups.add((await cluster.shards(name)).length);
+    }
+    expect([...groups]).toEqual([2]);
+  },
+);
 
 test(
   "nothing is acknowledged to a collection that was dropped before the write was asked for",

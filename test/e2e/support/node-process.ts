@@ -19,6 +19,8 @@ export interface NodeOptions {
   readonly readyWithinMs?: number;
   /** Told the process at once, long before it is ready. */
   readonly spawned?: (pid: number) => void;
+  /** Told everything that it wrote to stderr so far, whenever that is more; also before it is ready. */
+  readonly complained?: (stderr: string) => void;
 }
 
 export interface Ended {
@@ -56,7 +58,10 @@ export class NodeProcess implements AsyncDisposable {
     });
     if (this.child.pid !== undefined) options.spawned?.(this.child.pid);
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.#stdout += text));
-    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
+    this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr += text;
+      options.complained?.(this.#stderr);
+    });
     this.ended = once(this.child, "close").then(([code, signal]) => ({
       code: code as number | null,
       signal: signal as NodeJS.Signals | null,

@@ -207,14 +207,14 @@ export class Indexer {
   }
 
   /** Searches came in a moment ago, so more are likely. */
-  #isBusy(nowMs: number): boolean {
+  isBusy(nowMs: number): boolean {
     return nowMs - this.#parts.graphs.lastSearchMs < this.#parts.options.busyForMs;
   }
 
   /** How long background work may go on from `nowMs` before searches get their turn. */
   sliceMs(nowMs: number): number {
     const { options } = this.#parts;
-    return this.#isBusy(nowMs) ? options.busySliceMs : options.sliceMs;
+    return this.isBusy(nowMs) ? options.busySliceMs : options.sliceMs;
   }
 
   #slice(): void {
@@ -323,7 +323,7 @@ export class Indexer {
     // While nothing can leave the tail, or only slowly, it may grow: a save or a rebuild does not stop writes.
     const drains = !graphs.main.isSaving && graphs.fill === null;
     const pointsMax =
-      drains && this.#isBusy(clock.nowMs())
+      drains && this.isBusy(clock.nowMs())
         ? Math.min(options.busyTailPointsMax, options.tailPointsMax)
         : options.tailPointsMax;
     return tail.size >= share * pointsMax || tail.used >= share * options.tailBytesMax;

@@ -106,6 +106,7 @@ export class ShardEngine implements Engine {
     const { indexer, writer } = this.#shard;
     const outcomes: (WriteOutcome | null)[] = [];
     while (outcomes.length < entries.length) {
+      await this.#prepare(entries[outcomes.length]);
       await indexer.room();
       if (outcomes.length > 0) await scheduler.turn("apply");
       this.#mustRun();
@@ -119,6 +120,20 @@ export class ShardEngine implements Engine {
       outcomes.push(...written.outcomes);
     }
     return outcomes;
+  }
+
+  /** While searches come in, what can be done before the transaction is done in slices: that one cannot be cut. */
+  async #prepare(entry: EngineEntry | undefined): Promise<void> {
+    const { clock, scheduler } = this.#opening;
+    const { indexer, writer } = this.#shard;
+    if (entry === undefined || !indexer.isBusy(clock.nowMs())) return;
+    for (;;) {
+      const nowMs = clock.nowMs();
+      const endMs = nowMs + indexer.sliceMs(nowMs);
+      if (writer.prepare(entry, () => clock.nowMs() < endMs)) return;
+      await scheduler.turn("apply");
+      this.#mustRun();
+    }
   }
 
   async search(

@@ -41,6 +41,23 @@ export interface Written {
   readonly changes: readonly Change[];
 }
 
+/** The entry that comes next, read before its turn. */
+interface Ahead {
+  readonly index: number;
+  readonly decoded: ReturnType<typeof decodeEntry>;
+  /** Those whose digest is still to be taken. */
+  readonly vectors: Float32Array[];
+}
+
+function vectorsOf(decoded: Ahead["decoded"]): Float32Array[] {
+  if (decoded.kind === "unreadable") return [];
+  return decoded.content.operations.flatMap((operation) =>
+    operation.kind === "upsert" || operation.kind === "updateVectors"
+      ? operation.points.map(({ vector }) => vector)
+      : [],
+  );
+}
+
 /** Entries between two marks: replicas are rarely at the same index at the same time, but all of them pass these. */
 const MARK_EVERY = 256;
 /** Enough for a replica that is a few seconds behind the others. */
@@ -64,6 +81,8 @@ export class Writer {
   #points: number;
   #changes: Change[] = [];
   #marks: readonly HashMark[] = [];
+  #ahead: Ahead | null = null;
+  readonly #digests = new WeakMap<Float32Array, Buffer>();
 
   constructor(spec: VectorSpec, store: PointStore) {
     this.#spec = spec;
@@ -90,6 +109,24 @@ export class Writer {
   /** The hash at the last few indexes at which every replica takes note of it, oldest first. */
   get marks(): readonly HashMark[] {
     return this.#marks;
+  }
+
+  /**
+   * Does what needs no state for the entry that is applied next: reads it and takes its vectors' digests, as far as
+   * `mayGoOn` allows. True when all of it is done. Without it {@link write} does the same, in one go.
+   */
+  prepare({ index, data }: EngineEntry, mayGoOn: () => boolean): boolean {
+    if (index <= this.#applied || data.length === 0) return true;
+    if (this.#ahead?.index !== index) {
+      const decoded = decodeEntry(data);
+      this.#ahead = { index, decoded, vectors: vectorsOf(decoded) };
+    }
+    const { vectors } = this.#ahead;
+    for (let vector = vectors.pop(); vector !== undefined; vector = vectors.pop()) {
+      this.#digests.set(vector, vectorDigest(vector));
+      if (!mayGoOn()) return vectors.length === 0;
+    }
+    return true;
   }
 
   /** One transaction over as many entries as `mayGoOn` allows, at least one. */
@@ -121,7 +158,8 @@ export class Writer {
     if (index <= this.#applied) return remembered(this.#store.rememberedAt(index), false);
     this.#applied = index;
     if (data.length === 0) return null;
-    const decoded = decodeEntry(data);
+    const decoded = this.#ahead?.index === index ? this.#ahead.decoded : decodeEntry(data);
+    this.#ahead = null;
     if (decoded.kind === "unreadable") return rejected({ code: "BAD_ENTRY", message: decoded.why }, 0);
     const { origin, sequence, operations } = decoded.content;
     const earlier = remembered(this.#store.remembered(origin, sequence), true);
@@ -242,7 +280,7 @@ export class Writer {
         `${this.#store.file}: 2^32 vectors were written; labels are renumbered when the shard is opened`,
       );
     const label = this.#nextLabel++;
-    const ofVector = vectorDigest(vector);
+    const ofVector = this.#digests.get(vector) ?? vectorDigest(vector);
     const row: PointRow = { ...point, label, vectorDigest: ofVector, digest: pointDigest(point, ofVector) };
     if (old === undefined) {
       this.#store.insert(row, vector);

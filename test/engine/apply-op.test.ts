@@ -47,3 +47,26 @@ test("replicas mark the same hashes at the same indexes, however their entries w
   expect(new Set(hashMarks.map(({ stateHash }) => stateHash)).size).toBe(2);
   expect(other.stats().hashMarks).toEqual(hashMarks);
 });
+
+test("an entry that was prepared in pieces before its turn has the same effect as one that was not", async () => {
+  using one = temporaryDirectory();
+  using two = temporaryDirectory();
+  await using calm = await openEngine(one.path);
+  await using busy = await openEngine(two.path);
+  const query = { vector: new Float32Array(6), limit: 1, offset: 0, ef: null, exact: false };
+  const shape = { scoreThreshold: null, withPayload: { kind: "none" }, withVector: false } as const;
+  const ids = Array.from({ length: 200 }, (_, at) => at);
+  for (let index = 1; index <= 20; index++) {
+    const many = {
+      ...entry(index, ...ids.map((id) => upsert([id, [index, id, 0, 0, 0, 1]]))),
+      index: LogIndex(index),
+      term: Term(1),
+    };
+    await new EngineApplyOp(calm).apply([many]);
+    // A search just before: the next entry is prepared in slices.
+    await busy.search([{ ...query, ...shape }]);
+    await new EngineApplyOp(busy).apply([many]);
+  }
+  expect(busy.stats().stateHash).toBe(calm.stats().stateHash);
+  expect(busy.recomputeStateHash()).toBe(busy.stats().stateHash);
+});

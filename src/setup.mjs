@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "no
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { takeTypedVectors, typedVectors } from "./typed-vectors.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const STAMP = join(ROOT, "node_modules", ".flotilla-build.json");
@@ -106,6 +107,7 @@ function buildNatives() {
     node: process.versions.node,
     hnswlib: portable ? "portable" : "native",
     flags: portable ? "" : NATIVE_FLAGS,
+    changes: digestOf(typedVectors),
     packages: ["hnswlib-node", "better-sqlite3"].map((name) => {
       const manifest = JSON.parse(readFileSync(join(ROOT, "node_modules", name, "package.json"), "utf8"));
       return `${name}@${manifest.version}`;
@@ -116,18 +118,23 @@ function buildNatives() {
     "node_modules/better-sqlite3/build/Release/better_sqlite3.node",
   ];
   const have = existsSync(STAMP) ? JSON.parse(readFileSync(STAMP, "utf8")) : {};
-  const same = ["machine", "hnswlib", "flags", "packages"].every(
+  const same = ["machine", "hnswlib", "flags", "changes", "packages"].every(
     (key) => JSON.stringify(have[key]) === JSON.stringify(wanted[key]),
   );
   if (same && binaries.every((path) => existsSync(join(ROOT, path)))) return;
 
   checkToolchain();
   say(`building hnswlib-node (${wanted.hnswlib}${portable ? "" : `, ${NATIVE_FLAGS}`}) for ${cpu}`);
+  try {
+    takeTypedVectors(join(ROOT, "node_modules", "hnswlib-node", "src", "addon.cc"));
+  } catch (error) {
+    stop(`${error.message}; src/typed-vectors.mjs is for another release.`);
+  }
   const flags = `${process.env.CXXFLAGS ?? ""} ${wanted.flags}`.trim();
   npm(["rebuild", "hnswlib-node", "--ignore-scripts=false"], { CXXFLAGS: flags });
   say("building better-sqlite3 (about a minute when no ready-made binary fits)");
   npm(["rebuild", "better-sqlite3", "--ignore-scripts=false"]);
-  loads("hnswlib-node", `new (require("hnswlib-node").HierarchicalNSW)("l2", 2).initIndex(1)`);
+  loads("hnswlib-node", `new (require("hnswlib-node").L2Space)(1).distance(new Float32Array(1), [1])`);
   loads("better-sqlite3", `new (require("better-sqlite3"))(":memory:").prepare("select 1").get()`);
   writeFileSync(STAMP, JSON.stringify(wanted, null, 2));
 }

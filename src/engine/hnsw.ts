@@ -22,50 +22,48 @@ const NOTHING: GraphHits = { distances: [], neighbors: [] };
 
 const spaceOf = (spec: VectorSpec): "ip" | "l2" => (spec.distance === "Euclid" ? "l2" : "ip");
 
-/** Copies into a reused array, as the library takes no typed ones; a non-number there would abort the process. */
-class NumberScratch {
-  readonly #numbers: number[];
-
-  constructor(dimension: number) {
-    // Filled with fractions, so that V8 keeps it as doubles.
-    this.#numbers = new Array<number>(dimension).fill(0.5);
+// The library's types do not know of the change that set-up makes to its source (adr/0011).
+declare module "hnswlib-node" {
+  interface HierarchicalNSW {
+    addPoint(point: Float32Array, label: number): void;
+    searchKnn(queryPoint: Float32Array, numNeighbors: number, filter?: FilterFunction): SearchResult;
   }
-
-  fill(vector: Float32Array): number[] {
-    const numbers = this.#numbers;
-    invariant(vector.length === numbers.length, () => `a vector has ${numbers.length} elements`);
-    let sum = 0;
-    for (let at = 0; at < numbers.length; at++) {
-      const element = vector[at] ?? NaN;
-      numbers[at] = element;
-      sum += element;
-    }
-    invariant(Number.isFinite(sum), "a vector is finite: NaN would be the first hit of every query");
-    return numbers;
+  interface L2Space {
+    distance(pointA: Float32Array, pointB: Float32Array): number;
   }
+  interface InnerProductSpace {
+    distance(pointA: Float32Array, pointB: Float32Array): number;
+  }
+}
+
+/** The library would take a NaN, and find it first for every query. */
+function checked(vector: Float32Array, dimension: number): Float32Array {
+  invariant(vector.length === dimension, () => `a vector has ${dimension} elements`);
+  let sum = 0;
+  for (let at = 0; at < dimension; at++) sum += vector[at] ?? NaN;
+  invariant(Number.isFinite(sum), "a vector is finite: NaN would be the first hit of every query");
+  return vector;
 }
 
 /** The very function that the graph compares with, so that a point scores the same wherever it lies. */
 export class NativeDistance {
-  readonly #space: { distance(a: number[], b: number[]): number };
-  readonly #query: NumberScratch;
-  readonly #other: NumberScratch;
-  #filled: number[] = [];
+  readonly #space: { distance(a: Float32Array, b: Float32Array): number };
+  readonly #dimension: number;
+  #query: Float32Array = new Float32Array();
 
   constructor(spec: VectorSpec) {
     const Space = spec.distance === "Euclid" ? hnswlib.L2Space : hnswlib.InnerProductSpace;
     this.#space = new Space(spec.dimension);
-    this.#query = new NumberScratch(spec.dimension);
-    this.#other = new NumberScratch(spec.dimension);
+    this.#dimension = spec.dimension;
   }
 
   /** Distances from now on are to this vector. */
   from(query: Float32Array): void {
-    this.#filled = this.#query.fill(query);
+    this.#query = checked(query, this.#dimension);
   }
 
   to(vector: Float32Array): number {
-    return this.#space.distance(this.#filled, this.#other.fill(vector));
+    return this.#space.distance(this.#query, checked(vector, this.#dimension));
   }
 }
 
@@ -73,14 +71,13 @@ export class NativeDistance {
 export class HnswGraph {
   readonly spec: VectorSpec;
   readonly #index: InstanceType<typeof hnswlib.HierarchicalNSW>;
-  readonly #scratch: NumberScratch;
   readonly #members: LabelSet;
   readonly #deleted: LabelSet;
   /** Tombstones that came while the graph was being written; set afterwards. */
   readonly #deferred = new LabelSet();
   readonly #isAllowed = (label: number): boolean => !this.#deferred.has(label);
   #capacity: number;
-  #query: number[] = [];
+  #query: Float32Array = new Float32Array();
   #saving = false;
   #freed = false;
 
@@ -97,7 +94,6 @@ export class HnswGraph {
     this.#members = parts.members;
     this.#deleted = parts.deleted;
     this.#capacity = parts.index.getMaxElements();
-    this.#scratch = new NumberScratch(spec.dimension);
   }
 
   static empty(spec: VectorSpec, expected = 0): HnswGraph {
@@ -173,9 +169,9 @@ export class HnswGraph {
     invariant(!this.#saving, "a graph does not change while it is being written");
     invariant(Number.isInteger(label) && label >= 0 && label <= LABEL_MAX, "a label fits 32 bits");
     invariant(!this.#members.has(label), () => `label ${label} is used once`);
-    const numbers = this.#scratch.fill(vector);
+    checked(vector, this.spec.dimension);
     if (this.count === this.#capacity) this.#grow();
-    this.#native(() => this.#index.addPoint(numbers, label));
+    this.#native(() => this.#index.addPoint(vector, label));
     this.#members.add(label);
   }
 
@@ -190,7 +186,7 @@ export class HnswGraph {
 
   /** What the following searches look for, as `prepared` gives it. */
   aim(query: Float32Array): void {
-    this.#query = this.#scratch.fill(query);
+    this.#query = checked(query, this.spec.dimension);
   }
 
   /** The `k` nearest live points, fewer when there are fewer; `ef` belongs to the index, so it is set every time. */

@@ -6,11 +6,7 @@ import { ApiError } from "./errors.ts";
  * not finite as a float32 (1e39 is not). `where` names the vector, and is called only to say what is wrong with it.
  */
 export function vectorFrom(values: ArrayLike<unknown>, dimension: number, where: () => string): Float32Array {
-  if (values.length !== dimension)
-    throw new ApiError(
-      "INVALID",
-      `Wrong input: Vector dimension error: expected dim: ${dimension}, got ${values.length} in ${where()}`,
-    );
+  if (values.length !== dimension) throw wrongLength(values.length, dimension, where);
   const vector = new Float32Array(dimension);
   for (let i = 0; i < dimension; i++) {
     const value = values[i];
@@ -21,6 +17,23 @@ export function vectorFrom(values: ArrayLike<unknown>, dimension: number, where:
     if (stored - stored !== 0) throw notFinite(value, i, where);
   }
   return vector;
+}
+
+/** As {@link vectorFrom} for what is float32 already: checked, and not copied. */
+export function checkedVector(vector: Float32Array, dimension: number, where: () => string): Float32Array {
+  if (vector.length !== dimension) throw wrongLength(vector.length, dimension, where);
+  for (let i = 0; i < dimension; i++) {
+    const value = vector[i] as number;
+    if (value - value !== 0) throw notFinite(value, i, where);
+  }
+  return vector;
+}
+
+function wrongLength(length: number, dimension: number, where: () => string): ApiError {
+  return new ApiError(
+    "INVALID",
+    `Wrong input: Vector dimension error: expected dim: ${dimension}, got ${length} in ${where()}`,
+  );
 }
 
 function notANumber(value: unknown, at: number, where: () => string): ApiError {

@@ -1,43 +1,18 @@
 /** How collections look from outside: Qdrant's CollectionInfo. */
-import type { CollectionInfo, EngineStats, ShardStatus } from "../api/types.ts";
+import { collectionState } from "../api/collection-state.ts";
+import type { CollectionInfo, ShardStatus } from "../api/types.ts";
 
-/** One status per shard: the leader's where it is known here, else the first that has an engine. */
-function leading(statuses: readonly ShardStatus[]): readonly ShardStatus[] {
-  return [...byShard(statuses).values()].map((replicas) => {
-    const best =
-      replicas.find(({ role }) => role === "leader") ?? replicas.find(({ engine }) => engine !== null);
-    return best ?? (replicas[0] as ShardStatus);
-  });
-}
-
-function byShard(statuses: readonly ShardStatus[]): ReadonlyMap<number, readonly ShardStatus[]> {
-  const shards = new Map<number, ShardStatus[]>();
-  for (const status of statuses) {
-    const known = shards.get(status.shard);
-    if (known === undefined) shards.set(status.shard, [status]);
-    else known.push(status);
-  }
-  return new Map([...shards].sort(([a], [b]) => a - b));
-}
-
-const failureOf = (status: ShardStatus): string | null => status.error ?? status.engine?.failure ?? null;
-
-const busy = (engine: EngineStats | null): boolean =>
-  engine === null || engine.tail > 0 || engine.rebuilding !== null;
+const COLOURS = { ready: "green", busy: "yellow", failed: "red" } as const;
 
 /** Qdrant's words: green all is well, yellow something is being indexed or opened, red a shard has failed. */
 export function collectionInfo(collection: CollectionInfo, statuses: readonly ShardStatus[]) {
   const { vectors, replicationFactor, metadata } = collection;
-  const shards = leading(statuses);
-  const failures = shards.map(failureOf).filter((failure) => failure !== null);
-  const status = failures.length > 0 ? "red" : shards.some(({ engine }) => busy(engine)) ? "yellow" : "green";
-  const sum = (part: (engine: EngineStats) => number): number =>
-    shards.reduce((total, { engine }) => total + (engine === null ? 0 : part(engine)), 0);
+  const { state, failure, points, indexed } = collectionState(statuses);
   return {
-    status,
-    optimizer_status: failures[0] === undefined ? "ok" : { error: failures[0] },
-    indexed_vectors_count: sum(({ indexed }) => indexed),
-    points_count: sum(({ points }) => points),
+    status: COLOURS[state],
+    optimizer_status: failure === null ? "ok" : { error: failure },
+    indexed_vectors_count: indexed,
+    points_count: points,
     // A shard has one graph: what Qdrant calls a segment.
     segments_count: collection.shards.length,
     config: {

@@ -19,8 +19,9 @@ import {
   type Principal,
 } from "../auth/permit.ts";
 import type { Guard } from "../auth/guard.ts";
-import { afterFailure, afterSuccess, auditEntry } from "./audit.ts";
-import type { LoadShedder } from "./load-shedder.ts";
+import { afterFailure, afterSuccess } from "../auth/outcome.ts";
+import { auditEntry } from "./audit.ts";
+import type { LoadShedder } from "../api/load-shedder.ts";
 import type { AnswerSchema } from "./answers.ts";
 import { envelope, JSON_TYPE } from "./envelope.ts";
 import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
@@ -181,7 +182,7 @@ async function carryOut<P extends Permit<Action>, Q extends { readonly timeout?:
   const entry = auditEntry(request, { who, operation: `${method} ${url}`, params: paramsOf(request) });
   try {
     const answer = await answerOf(definition, permit, parts, request, reply);
-    parts.guard.record(rule.action, { ...entry, ...afterSuccess("headers" in answer ? answer.headers : {}) });
+    parts.guard.record(rule.action, { ...entry, ...afterSuccess(indexOf(answer)) });
     return send(answer, reply, parts.http.sendTimeoutMs);
   } catch (error) {
     parts.guard.record(rule.action, { ...entry, ...afterFailure(error) });
@@ -223,6 +224,10 @@ async function answerOf<P extends Permit<Action>, Q extends { readonly timeout?:
     reply.raw.removeListener("close", onClose);
   }
 }
+
+/** Where a write is in the log. */
+const indexOf = (answer: Answer): string | null =>
+  "headers" in answer ? (answer.headers?.["x-flotilla-index"] ?? null) : null;
 
 /** Answers above this do not vanish into the buffers of the kernel: somebody has to read them. */
 const LARGE_ANSWER_CHARACTERS = 65_536;

@@ -2,7 +2,7 @@
  * The REST front-end: from a socket to a use case and back.
  *
  *   onRequest   closing? -> known route? -> who is asking -> may they (route.ts)     401 403 404 405 503
- *   body        content type, length, UTF-8, depth, JSON (body.ts)                   400 413
+ *   body        content type, length, UTF-8, depth, JSON (api/json.ts)               400 413
  *   handler     query and body against their schemas, deadline, use case             400 404 408 409 412 422 ...
  *   send        envelope; every failure goes through the table of errors
  */
@@ -23,10 +23,11 @@ import type { VectorService } from "../api/vector-service.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { authorizeCluster, type Principal } from "../auth/permit.ts";
 import { Guard } from "../auth/guard.ts";
-import { afterFailure, auditEntry } from "./audit.ts";
-import { parseJson } from "./body.ts";
+import { auditEntry } from "./audit.ts";
+import { parseJson } from "../api/json.ts";
+import { afterFailure } from "../auth/outcome.ts";
 import { failure, JSON_TYPE } from "./envelope.ts";
-import { LoadShedder } from "./load-shedder.ts";
+import { LoadShedder } from "../api/load-shedder.ts";
 import { lookUp } from "./missing-route.ts";
 import type { HttpOptions } from "./options.ts";
 import type { RouteParts } from "./route.ts";

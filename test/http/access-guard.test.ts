@@ -8,7 +8,7 @@ import { limits } from "../../src/api/limits.ts";
 import { AuditLog } from "../../src/auth/audit-log.ts";
 import { Guard, type GuardParts } from "../../src/auth/guard.ts";
 import { RateLimit } from "../../src/auth/rate-limit.ts";
-import { LoadShedder } from "../../src/http/load-shedder.ts";
+import { LoadShedder } from "../../src/api/load-shedder.ts";
 import { routes } from "../../src/http/routes.ts";
 import { NOW_MS, token, tokens } from "../auth/support.ts";
 import { CITY, errorOf, startRest, type Rest } from "../support/rest.ts";

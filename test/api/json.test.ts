@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { limits } from "../../src/api/limits.ts";
-import { checkDepth, parseJson } from "../../src/http/body.ts";
+import { checkDepth, parseJson } from "../../src/api/json.ts";
 
 /** The obvious way: the depth of a parsed value, walked. */
 function depthOf(value: unknown): number {

@@ -1,7 +1,7 @@
 /** From bytes to a JSON value, once: valid UTF-8, bounded depth, and an error that says where. */
 import { isUtf8 } from "node:buffer";
-import { ApiError } from "../api/errors.ts";
-import { optionOf, type Limits } from "../api/limits.ts";
+import { ApiError } from "./errors.ts";
+import { optionOf, type Limits } from "./limits.ts";
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -11,24 +11,24 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Throws BAD_REQUEST for what is not JSON in UTF-8 or nested deeper than `limits.jsonDepth`. Keys such as `__proto__`
+ * `what`: as errors call it. Throws BAD_REQUEST for what is not JSON in UTF-8 or nested deeper than `limits.jsonDepth`. Keys such as `__proto__`
  * become plain own fields here (JSON.parse defines, it does not assign); schemas refuse them as unknown, payload
  * checks by name.
  */
-export function parseJson(bytes: Buffer, limits: Limits): unknown {
-  if (bytes.length === 0) throw bad("the body is empty");
-  if (!isUtf8(bytes)) throw bad("the body is not valid UTF-8");
-  checkDepth(bytes, limits.jsonDepth);
+export function parseJson(bytes: Buffer, limits: Limits, what = "JSON body"): unknown {
+  if (bytes.length === 0) throw bad(what, "it is empty");
+  if (!isUtf8(bytes)) throw bad(what, "it is not valid UTF-8");
+  checkDepth(bytes, limits.jsonDepth, what);
   try {
     return JSON.parse(bytes.toString("utf8"));
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw bad(reason.length > 200 ? `${reason.slice(0, 200)}...` : reason, cause);
+    throw bad(what, reason.length > 200 ? `${reason.slice(0, 200)}...` : reason, cause);
   }
 }
 
 /** The parser itself takes seconds and a gigabyte for millions of open brackets, so depth is bounded before it runs. */
-export function checkDepth(bytes: Buffer, most: number): void {
+export function checkDepth(bytes: Buffer, most: number, what = "JSON body"): void {
   if (hasFewOpeners(bytes, most)) return;
   const words = new PlainWords(bytes);
   let depth = 0;
@@ -38,6 +38,7 @@ export function checkDepth(bytes: Buffer, most: number): void {
     else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
       if (++depth > most)
         throw bad(
+          what,
           `nested deeper than the ${most} levels allowed (option \`${optionOf("jsonDepth")}\`) at byte ${i}`,
         );
     } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) depth--;
@@ -94,5 +95,5 @@ function endOfString(bytes: Buffer, from: number): number {
   return bytes.length;
 }
 
-const bad = (what: string, cause?: unknown): ApiError =>
-  new ApiError("BAD_REQUEST", `Format error in JSON body: ${what}`, {}, { cause });
+const bad = (what: string, why: string, cause?: unknown): ApiError =>
+  new ApiError("BAD_REQUEST", `Format error in ${what}: ${why}`, {}, { cause });

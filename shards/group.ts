@@ -39,6 +39,7 @@ import { invariant } from "./raft/invariant.ts";
 import type { Ready } from "./raft/ready.ts";
 import { LogIndex, NOBODY, Term } from "./raft/types.ts";
 import { Reads } from "./reads.ts";
+import { Resting, type Inbound } from "./resting.ts";
 import { SnapshotSource } from "./snapshot-source.ts";
 import { Staging } from "./staging.ts";
 import type { SnapshotMessage } from "./staging.ts";
@@ -79,9 +80,10 @@ export class GroupLoop implements Group {
   readonly #compactor: Compactor;
   readonly #proposer: Proposer;
   readonly #reads: Reads;
+  readonly #resting: Resting;
   readonly #history: MembershipHistory;
   readonly #notices = new Notices();
-  #inbox: Message[] = [];
+  #inbox: Inbound[] = [];
   #internal: Internal[] = [];
   readonly #staging = new Staging();
   readonly #pipeline: Pipeline;
@@ -137,6 +139,13 @@ export class GroupLoop implements Group {
       applied: known,
       snapshot: () => this.#source.newest(link.tick) ?? "temporarilyUnavailable",
     });
+    this.#resting = new Resting({
+      group: id,
+      link,
+      core: this.#core,
+      isIdle: () => this.#isIdle(),
+      members: () => this.members,
+    });
     this.#term = log.hardState().term;
     // Nobody else could answer, so there is nothing to wait for.
     if (decidesAlone(this.#history.latest, link.node)) this.#core.campaign();
@@ -155,12 +164,14 @@ export class GroupLoop implements Group {
   readIndex(options: WaitOptions = {}): Promise<ReadOutcome> {
     if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
     const outcome = this.#reads.linearizable(this.#patience(options));
-    this.#link.wake(this.id);
+    this.#stir();
     return outcome;
   }
 
   waitApplied(index: LogIndex, options: WaitOptions = {}): Promise<ReadOutcome> {
     if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
+    // Its deadline is counted in ticks.
+    if (index > this.#applier.applied) this.#stir();
     return this.#reads.from(index, this.#applier.applied, this.#patience(options));
   }
 
@@ -178,6 +189,7 @@ export class GroupLoop implements Group {
       group: this.id,
       node: this.#link.node,
       failure: this.#failure,
+      resting: this.#resting.isResting,
       core: this.#core.status(),
       log: this.#log,
       applier: this.#applier,
@@ -192,6 +204,12 @@ export class GroupLoop implements Group {
 
   // ---------------------------------------------------------------------------------------------- for the host
 
+  /** Of its configuration, this node perhaps among them. */
+  get members(): readonly NodeId[] {
+    const { voters, votersOutgoing, learners } = this.#history.latest;
+    return [...voters, ...votersOutgoing, ...learners];
+  }
+
   get stopped(): boolean {
     return this.#failure !== null;
   }
@@ -202,7 +220,7 @@ export class GroupLoop implements Group {
   }
 
   /** False when the queue is full: the message is lost, which Raft survives. */
-  receive(message: Message): boolean {
+  receive(message: Inbound): boolean {
     if (this.#inbox.length >= this.#link.limits.inboxMessagesMax) return false;
     this.#inbox.push(message);
     this.#link.wake(this.id);
@@ -220,16 +238,23 @@ export class GroupLoop implements Group {
     else if (state === "lost") this.#core.reportConnectionLost(peer);
     else if (state === "refused") this.#core.reportConnectionRefused(peer);
     else this.#core.reportUnreachable(peer);
+    if (this.#core.isMember(peer)) this.rouse();
     this.#link.wake(this.id);
   }
 
   tick(): void {
+    if (this.#resting.tick()) return;
     this.#core.tick();
     const now = this.#link.tick;
     this.#proposer.tick();
     this.#source.tick(now);
     const carried = this.#pipeline.tick(now);
     if (this.#reads.tick(now) || carried || this.#core.hasReady()) this.#link.wake(this.id);
+  }
+
+  /** What it rested on may not hold any more. */
+  rouse(): void {
+    this.#resting.rouse();
   }
 
   /** Internal events, then messages, then proposals and reads; answers how many inputs it took. */
@@ -240,7 +265,10 @@ export class GroupLoop implements Group {
     const max = this.#link.limits.turnInputsMax;
     const messages = this.#inbox.length <= max ? this.#inbox : this.#inbox.slice(0, max);
     this.#inbox = this.#inbox.length <= max ? [] : this.#inbox.slice(max);
-    for (const message of messages) this.#core.step(message);
+    for (const message of messages) {
+      const heard = this.#resting.hear(message);
+      if (heard !== null) this.#core.step(heard);
+    }
     if (this.#inbox.length > 0) this.#link.wake(this.id);
     const proposed = this.#proposer.pump(this.#core, this.#leader);
     const token = this.#reads.ask(this.#link.tick);
@@ -327,13 +355,32 @@ export class GroupLoop implements Group {
   #later(event: Internal): void {
     if (this.#failure !== null) return;
     this.#internal.push(event);
-    this.#link.wake(this.id);
+    this.#stir();
   }
 
   #act(action: () => void): void {
     if (this.#failure !== null) return;
+    this.#stir();
     this.#link.guard(this.id, action);
+  }
+
+  /** Something happens here: a turn is wanted. */
+  #stir(): void {
+    this.#resting.stir();
     this.#link.wake(this.id);
+  }
+
+  #isIdle(): boolean {
+    return (
+      this.#inbox.length === 0 &&
+      this.#internal.length === 0 &&
+      this.#proposer.count === 0 &&
+      this.#reads.count === 0 &&
+      this.#applier.lagEntries === 0 &&
+      this.#pipeline.isIdle &&
+      this.#source.isIdle &&
+      this.#staging.isEmpty
+    );
   }
 
   #patience(options: WaitOptions): Patience {
@@ -343,7 +390,7 @@ export class GroupLoop implements Group {
   #propose(add: () => Promise<ProposalOutcome>): Promise<ProposalOutcome> {
     if (this.#failure !== null) return Promise.resolve({ kind: "stopped", why: this.#failure });
     const outcome = add();
-    this.#link.wake(this.id);
+    this.#stir();
     return outcome;
   }
 

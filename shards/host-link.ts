@@ -13,6 +13,15 @@ export interface HostLink {
   wake(group: GroupId): void;
   /** Runs something that touches the core; what it throws stops the group. */
   guard(group: GroupId, action: () => void): void;
+  /** Tells resting members of other nodes whether this one still stands for what it promised. */
+  readonly epoch: number;
+  /** No more ticks for the group until {@link stirs}. `leads`: its members were told that they may rest. */
+  rests(group: GroupId, on: readonly NodeId[], leads: boolean): void;
+  stirs(group: GroupId): void;
+  /** A sign of life of all a node's groups. */
+  heard(node: NodeId, epoch: number): void;
+  /** Ticks since the last one. */
+  silence(node: NodeId): number;
   send(message: GroupMessage): void;
   sendSnapshot(message: GroupMessage, snapshot: CapturedSnapshot): Promise<boolean>;
   /** Disposes of a snapshot nobody wants; a failure is an event. */

@@ -4,6 +4,7 @@
  * transaction for all groups. What had to wait for the disk leaves when that is written. While it is being written
  * inputs pile up for the next one: that is the group commit.
  */
+import { Beats } from "./beats.ts";
 import { GroupLoop } from "./group.ts";
 import type { HostLink } from "./host-link.ts";
 import { hostLimits } from "./limits.ts";
@@ -26,7 +27,10 @@ class NodeHost implements Host {
   readonly #groups = new Map<GroupId, GroupLoop>();
   readonly #mailroom: Mailroom;
   readonly #link: HostLink;
+  readonly #beats: Beats;
   readonly #stopTicks: () => void;
+  /** Those that do not rest. */
+  readonly #ticking = new Set<GroupLoop>();
   #awake = new Set<GroupLoop>();
   #turnAsked = false;
   #tickDue = false;
@@ -40,6 +44,14 @@ class NodeHost implements Host {
     this.#parts = parts;
     const limits = (this.#limits = hostLimits(options.limits));
     const host = this.#hooks();
+    const beats = (this.#beats = new Beats({
+      node: options.identity.node,
+      limits,
+      epoch: parts.random.below(EPOCHS),
+      tick: host.tick,
+      post: (message) => this.#mailroom.post(message),
+      rouse: (group) => this.#withGroup(group, (loop) => this.#guard(loop, () => loop.rouse())),
+    }));
     this.#link = {
       node: options.identity.node,
       limits,
@@ -48,6 +60,19 @@ class NodeHost implements Host {
         return host.tick();
       },
       nowMs: () => parts.clock.nowMs(),
+      get epoch() {
+        return beats.epoch;
+      },
+      rests: (group, on, leads) => {
+        beats.rests(group, on, leads);
+        this.#withGroup(group, (loop) => this.#ticking.delete(loop));
+      },
+      stirs: (group) => {
+        beats.stirs(group);
+        this.#withGroup(group, (loop) => this.#ticking.add(loop));
+      },
+      heard: (node, epoch) => beats.heard(node, epoch),
+      silence: (node) => beats.silence(node),
       wake: host.wake,
       guard: host.guard,
       send: (message) => this.#mailroom.post(message),
@@ -61,6 +86,7 @@ class NodeHost implements Host {
       events: parts.events,
       group: (id) => this.#groups.get(id),
       groups: () => this.#groups.values(),
+      beat: (from, beat) => beats.beat(from, beat),
       guard: host.guard,
       discard: host.discard,
     });
@@ -98,6 +124,8 @@ class NodeHost implements Host {
       throw new LogError("LOG_EXISTS", `group ${group} is open already`, { group });
     const loop = new GroupLoop(group, { log: groupLog, applyOp, applied, durable, link: this.#link });
     this.#groups.set(group, loop);
+    this.#ticking.add(loop);
+    this.#beats.opens(loop.members);
     this.#event({ kind: "groupOpened", group, applied, last: groupLog.lastIndex() });
     this.#wake(loop);
     return loop;
@@ -107,7 +135,7 @@ class NodeHost implements Host {
     const loop = this.#groups.get(group);
     if (loop === undefined) return;
     this.#groups.delete(group);
-    this.#awake.delete(loop);
+    this.#forget(loop);
     const { unwritten } = loop;
     await loop.stop("the group was closed");
     // Its items of the running transaction come to rest before anybody opens it again.
@@ -199,9 +227,13 @@ class NodeHost implements Host {
     this.#tick++;
     const lateMs = Math.max(0, nowMs - this.#lastTickMs - this.#limits.tickMs);
     this.#lastTickMs = nowMs;
-    for (const group of this.#groups.values()) if (!group.stopped) this.#guard(group, () => group.tick());
+    this.#beats.tick();
+    for (const group of this.#ticking) this.#guard(group, this.#tickOne);
     return lateMs;
   }
+
+  // Made once: it is called for every group and tick.
+  readonly #tickOne = (group: GroupLoop): void => group.tick();
 
   #takeAwake(): readonly GroupLoop[] {
     const groups = [...this.#awake];
@@ -286,27 +318,36 @@ class NodeHost implements Host {
   // -------------------------------------------------------------------------------------------------- failures
 
   /** A group that throws is stopped, and only that one. */
-  #guard(group: GroupLoop, action: () => void): void {
+  #guard(group: GroupLoop, action: (group: GroupLoop) => void): void {
     if (group.stopped) return;
     try {
-      action();
+      action(group);
     } catch (error) {
       this.#stop(group, asError(error));
     }
   }
 
   #stop(group: GroupLoop, error: Error): void {
-    this.#awake.delete(group);
+    this.#forget(group);
     this.#event({ kind: "groupStopped", group: group.id, why: error.message, error });
     group.stop(error.message).catch((failure: unknown) => {
       this.#event({ kind: "snapshotFailed", group: group.id, error: asError(failure) });
     });
   }
 
+  #forget(group: GroupLoop): void {
+    this.#awake.delete(group);
+    this.#ticking.delete(group);
+    this.#beats.leaves(group.id);
+  }
+
   #event(event: ShardEvent): void {
     this.#parts.events.event(event);
   }
 }
+
+/** How many there are to draw from; counting on from any of them stays exact. */
+const EPOCHS = 2 ** 40;
 
 /** The place of a group's first configuration: nobody can be fed a log whose first members he does not know. */
 const FOUNDING_INDEX = LogIndex(1);

@@ -42,6 +42,8 @@ export const HOST_DEFAULTS: HostLimits = {
   readRetryTicks: 15,
   /** Ticks a captured snapshot is kept for the next follower that needs one. */
   snapshotKeepTicks: 500,
+  /** Ticks a group is idle before it rests: a second, so that resting never costs a busy group anything. */
+  quiesceTicks: 50,
 };
 
 /** The defaults with `overrides` in place; a RangeError names the first value that makes no sense. */

@@ -1,11 +1,13 @@
 import type { GroupLoop } from "./group.ts";
 import type { HostLink } from "./host-link.ts";
 import type {
+  Beat,
   EventSink,
   GroupId,
   GroupMessage,
   NodeId,
   PeerEnvelope,
+  RestMessage,
   ShardEvent,
   Transport,
 } from "./ports.ts";
@@ -18,6 +20,7 @@ export interface MailroomParts {
   readonly events: EventSink;
   readonly group: (id: GroupId) => GroupLoop | undefined;
   readonly groups: () => Iterable<GroupLoop>;
+  readonly beat: (from: NodeId, beat: Beat) => void;
   readonly guard: HostLink["guard"];
   readonly discard: HostLink["discard"];
 }
@@ -35,8 +38,11 @@ export class Mailroom {
     parts.transport.start({
       messages: (envelope, messages) => {
         const why = this.#whyRefused(envelope);
-        for (const message of messages)
-          this.#deliver(envelope, message, why, (group) => group.receive(message.message));
+        for (const carried of messages) {
+          const { message } = carried;
+          if (message.kind === "beat") this.#beat(envelope, message, why);
+          else this.#deliver(envelope, carried, why, (group) => group.receive(message));
+        }
       },
       snapshot: (envelope, announced, staged) => {
         const { message } = announced;
@@ -78,6 +84,13 @@ export class Mailroom {
     if (receiverIncarnation !== null && receiverIncarnation !== this.#identity.incarnation)
       return "incarnation";
     return null;
+  }
+
+  #beat({ sender, receiver }: PeerEnvelope, beat: RestMessage & Beat, refused: Refusal | null): void {
+    if (this.#closed) return;
+    const why = refused ?? (beat.from !== sender || beat.to !== receiver ? "sender" : null);
+    if (why === null) this.#parts.beat(sender, beat);
+    else this.#parts.events.event({ kind: "messageRefused", from: sender, group: null, why });
   }
 
   #deliver(

@@ -52,6 +52,11 @@ export class Pipeline {
     return this.#items.length === 0;
   }
 
+  /** Nothing is to be written, now or in a while. */
+  get isIdle(): boolean {
+    return this.#items.length === 0 && this.#writing === 0 && this.#carried === null;
+  }
+
   /** True while a snapshot is on its way into the state machine. */
   get isRestoring(): boolean {
     return this.#items.some((item) => item.restore !== null);

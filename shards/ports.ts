@@ -3,7 +3,7 @@
  * conformance suite in `test/shards/`, which every implementation passes.
  */
 import type { CoreEvent } from "./raft/events.ts";
-import type { Message } from "./raft/message.ts";
+import type { Envelope, Message } from "./raft/message.ts";
 import type { ConfState, Entry, HardState, LogIndex, NodeId, SnapshotMeta, Term } from "./raft/types.ts";
 
 declare const brand: unique symbol;
@@ -180,7 +180,27 @@ export interface PeerEnvelope {
 
 export interface GroupMessage {
   readonly group: GroupId;
-  readonly message: Message;
+  readonly message: Message | RestMessage;
+}
+
+/** What drivers and hosts say to each other about groups that rest (adr/0012); no core ever sees it. */
+export type RestMessage = Envelope & (Quiesce | Beat);
+
+/** The leader stops ticking this group, whose log ends at `lastIndex` on every member, all of it applied. */
+export interface Quiesce {
+  readonly kind: "quiesce";
+  readonly lastIndex: LogIndex;
+  /** Its node's, as in {@link Beat}. */
+  readonly epoch: number;
+}
+
+/** Of a node, for all its resting groups at once; the group it travels under says nothing, its term is 0. */
+export interface Beat {
+  readonly kind: "beat";
+  /** Another one than before: the node may no longer stand for what rests under it. */
+  readonly epoch: number;
+  /** Milliseconds to the next one. */
+  readonly everyMs: number;
 }
 
 /** `lost`: the connection broke. `refused`: nobody listens there, so the process is dead. `unreachable`: no answer. */

@@ -57,6 +57,11 @@ export class SnapshotSource {
     this.#neededFrom = index;
   }
 
+  /** Holds no snapshot, and captures none. */
+  get isIdle(): boolean {
+    return this.#held === null && this.#early === null && !this.#capturing;
+  }
+
   /** Entries above it are needed by whoever receives it: the log is not compacted beyond. */
   get heldIndex(): LogIndex | null {
     return this.#held?.meta.index ?? null;

@@ -12,6 +12,10 @@ interface Staged {
 export class Staging {
   #staged: Staged[] = [];
 
+  get isEmpty(): boolean {
+    return this.#staged.length === 0;
+  }
+
   add(message: SnapshotMessage, snapshot: CapturedSnapshot): void {
     this.#staged.push({ message, snapshot });
   }

@@ -9,6 +9,7 @@ export interface StatusParts {
   readonly group: GroupId;
   readonly node: NodeId;
   readonly failure: string | null;
+  readonly resting: boolean;
   readonly core: Status;
   readonly log: GroupLog;
   readonly applier: Pick<Applier, "applied" | "lagBytes">;
@@ -25,6 +26,7 @@ export function describeGroup(parts: StatusParts): GroupStatus {
     state: failure === null ? "running" : "stopped",
     failure,
     role: core.role,
+    resting: parts.resting,
     learner: core.conf.learners.includes(parts.node),
     term: core.term,
     leader: core.leader === NOBODY ? null : core.leader,

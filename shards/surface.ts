@@ -85,6 +85,8 @@ export interface GroupStatus {
   /** Why it is stopped. */
   readonly failure: string | null;
   readonly role: Role;
+  /** Idle, and resting until something happens: no ticks, no heartbeats of its own. */
+  readonly resting: boolean;
   readonly learner: boolean;
   readonly term: Term;
   readonly leader: NodeId | null;
@@ -192,4 +194,5 @@ export interface HostLimits {
   readonly commitCarryTicks: number;
   readonly readRetryTicks: number;
   readonly snapshotKeepTicks: number;
+  readonly quiesceTicks: number;
 }

@@ -26,6 +26,7 @@ import { statusOf, type Status } from "./status.ts";
 import { stepMessage } from "./step.ts";
 import { Tracker } from "./tracker.ts";
 import { considerEvidence, tickEvidence } from "./suspicion.ts";
+import { followIntoRest, isEverybodyActive, isSettledLeader, resumeAfterRest } from "./rest.ts";
 import { Work } from "./work.ts";
 import { NOBODY, type ConfState, type LogIndex, type NodeId, type Term } from "./types.ts";
 import type { Draft } from "./replication.ts";
@@ -229,6 +230,31 @@ export class RaftCore {
     core.log.commitTo(lower(index, core.log.lastIndex()));
   }
 
+  /** A leader all of whose members hold, and which has itself applied, everything: its driver may let it rest. */
+  isSettledLeader(): boolean {
+    return isSettledLeader(this.#core);
+  }
+
+  /** The next tick would send heartbeats, and every member has answered lately: the moment to rest instead. */
+  mayRestNow(): boolean {
+    const core = this.#core;
+    return core.heartbeatElapsed + 1 >= core.settings.heartbeatTicks && isEverybodyActive(core);
+  }
+
+  /** The leader `from` rests: true when this follower may stop ticking, too; false, and nothing changed, if not. */
+  followIntoRest(from: NodeId, term: Term, lastIndex: LogIndex): boolean {
+    return followIntoRest(this.#core, from, term, lastIndex);
+  }
+
+  /** Ticks will come again. `silentTicks`: for how long a follower's leader has given no sign of life. */
+  resume(silentTicks: number): void {
+    resumeAfterRest(this.#core, silentTicks);
+  }
+
+  isMember(id: NodeId): boolean {
+    return this.#core.tracker.get(id) !== undefined;
+  }
+
   status(): Status {
     return statusOf(this.#core);
   }
@@ -242,6 +268,9 @@ export class RaftCore {
   }
   get isLeader(): boolean {
     return this.#core.role === "leader";
+  }
+  get lastIndex(): LogIndex {
+    return this.#core.log.lastIndex();
   }
 
   #propose(drafts: readonly Draft[]): ConfChangeOutcome {

@@ -4,7 +4,7 @@
  */
 import { Packr, Unpackr } from "msgpackr";
 import { GroupId } from "../ports.ts";
-import type { ConfState, GroupMessage, Message } from "../ports.ts";
+import type { ConfState, GroupMessage } from "../ports.ts";
 import { LogIndex, NodeId, Term } from "../raft/types.ts";
 import type { Entry, EntryKind } from "../raft/types.ts";
 
@@ -28,6 +28,8 @@ export function unpack(bytes: Uint8Array): unknown {
   }
 }
 
+type Carried = GroupMessage["message"];
+
 const KINDS = [
   "append",
   "appendAccepted",
@@ -44,7 +46,9 @@ const KINDS = [
   "propose",
   "readIndex",
   "readIndexResponse",
-] as const satisfies readonly Message["kind"][];
+  "quiesce",
+  "beat",
+] as const satisfies readonly Carried["kind"][];
 
 const ENTRY_KINDS: readonly EntryKind[] = ["normal", "confChange", "confChangeV2"];
 
@@ -73,12 +77,12 @@ export function sizeOfMessage({ message }: GroupMessage): number {
   return bytes;
 }
 
-function wireOf(group: GroupId, message: Message): readonly unknown[] {
+function wireOf(group: GroupId, message: Carried): readonly unknown[] {
   const head = [group, KINDS.indexOf(message.kind), message.from, message.to, message.term];
   return [...head, ...bodyOf(message)];
 }
 
-function bodyOf(message: Message): readonly unknown[] {
+function bodyOf(message: Carried): readonly unknown[] {
   switch (message.kind) {
     case "append": {
       const entries = message.entries.map(({ term, index, kind, data }) => [
@@ -117,6 +121,10 @@ function bodyOf(message: Message): readonly unknown[] {
       return [message.token];
     case "readIndexResponse":
       return [message.token, message.index];
+    case "quiesce":
+      return [message.lastIndex, message.epoch];
+    case "beat":
+      return [message.epoch, message.everyMs];
   }
 }
 
@@ -125,10 +133,10 @@ function messageOf(wire: unknown): GroupMessage {
   const kind = KINDS[whole(kindNumber)];
   if (kind === undefined) throw new WireError(`message kind ${String(kindNumber)} is not known`);
   const envelope = { from: nodeId(from), to: nodeId(to), term: termOf(term) };
-  return { group: GroupId(whole(group)), message: { ...envelope, ...readBody(kind, body) } as Message };
+  return { group: GroupId(whole(group)), message: { ...envelope, ...readBody(kind, body) } as Carried };
 }
 
-function readBody(kind: Message["kind"], body: readonly unknown[]): object {
+function readBody(kind: Carried["kind"], body: readonly unknown[]): object {
   switch (kind) {
     case "append": {
       const [prevIndex, prevTerm, commit, entries] = body;
@@ -178,6 +186,10 @@ function readBody(kind: Message["kind"], body: readonly unknown[]): object {
       return { kind, token: text(body[0]) };
     case "readIndexResponse":
       return { kind, token: text(body[0]), index: index(body[1]) };
+    case "quiesce":
+      return { kind, lastIndex: index(body[0]), epoch: whole(body[1]) };
+    case "beat":
+      return { kind, epoch: whole(body[0]), everyMs: whole(body[1]) };
   }
 }
 

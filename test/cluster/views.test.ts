@@ -19,6 +19,7 @@ const status = (node: number, more: Partial<GroupStatus> = {}): GroupStatus => (
   state: "running",
   failure: null,
   role: "follower",
+  resting: false,
   learner: false,
   term: Term(3),
   leader: NodeId(1),

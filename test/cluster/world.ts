@@ -388,6 +388,7 @@ export class Node {
       state: "running",
       failure: null,
       role: leads ? "leader" : "follower",
+      resting: false,
       learner: false,
       term: Term(term),
       leader: leader === null ? null : NodeId(leader),

@@ -1,8 +1,6 @@
 import type {
   CapturedSnapshot,
-  GroupId,
   GroupMessage,
-  Message,
   NodeId,
   PeerEnvelope,
   PeerState,
@@ -36,7 +34,7 @@ export interface NetworkParts {
   readonly marks: Marks;
   readonly messageFate: (name: string) => MessageFate;
   readonly streamFate: (name: string) => StreamFate;
-  readonly sends: (from: NodeId, group: GroupId, message: Message) => void;
+  readonly sends: (from: NodeId, carried: GroupMessage) => void;
   readonly delivers: (name: string, to: NodeId) => void;
 }
 
@@ -160,7 +158,7 @@ export class SimNetwork {
 
   #send(from: Endpoint, to: NodeId, carried: GroupMessage): void {
     if (!from.process.alive) return;
-    this.#parts.sends(from.node, carried.group, carried.message);
+    this.#parts.sends(from.node, carried);
     const name = this.#naming.nth(messageName(carried));
     const { delaysUs } = this.#parts.messageFate(name);
     if (delaysUs.length === 0) this.#parts.marks.hit("message lost");
@@ -215,7 +213,7 @@ export class SimNetwork {
     carried: GroupMessage,
     snapshot: CapturedSnapshot,
   ): Promise<boolean> {
-    this.#parts.sends(from.node, carried.group, carried.message);
+    this.#parts.sends(from.node, carried);
     const name = this.#naming.nth(messageName(carried));
     const fate = this.#parts.streamFate(name);
     const file = snapshot.files.find((candidate) => candidate.name === SNAPSHOT_FILE);
@@ -262,7 +260,7 @@ export function messageName({ group, message }: GroupMessage): string {
   return `g${group}:${message.from}>${message.to}:${message.kind}:t${message.term}:i${indexOf(message)}`;
 }
 
-function indexOf(message: Message): number {
+function indexOf(message: GroupMessage["message"]): number {
   switch (message.kind) {
     case "append":
       return message.prevIndex + message.entries.length;
@@ -279,6 +277,8 @@ function indexOf(message: Message): number {
       return message.meta.index;
     case "readIndexResponse":
       return message.index;
+    case "quiesce":
+      return message.lastIndex;
     default:
       return 0;
   }

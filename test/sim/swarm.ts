@@ -9,6 +9,8 @@ export interface Swarm {
   readonly tickMs: number;
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
+  /** Idle ticks before a group rests. */
+  readonly quiesceTicks: number;
   readonly compactBytes: number;
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
@@ -71,6 +73,7 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 export function drawSwarm(dice: Dice): Swarm {
   const sometimes = (perMille: number, value: number): number => (dice.chance(perMille) ? value : 0);
   const later = dice.fork("later");
+  const resting = dice.fork("resting");
   const isLater = (kind: FaultKind): boolean => LATER_KINDS.some((one) => one === kind);
   const weigh = (from: Dice): number => (from.chance(400) ? from.between(1, 5) : 0);
   const weights = Object.fromEntries(
@@ -82,6 +85,7 @@ export function drawSwarm(dice: Dice): Swarm {
     tickMs: 10,
     electionTicks,
     heartbeatTicks: dice.between(1, Math.floor(electionTicks / 3)),
+    quiesceTicks: resting.pick([1, 3, 10, 50]),
     compactBytes: dice.pick([600, 1_500, 4_000, 1 << 20]),
     appendBytesMax: dice.pick([1, 300, 1_000, 1 << 20]),
     inflightMessagesMax: dice.pick([1, 2, 8, 64]),

@@ -96,8 +96,10 @@ export class World implements WorldView {
       marks: this.marks,
       messageFate: (name) => this.#messageFate(name),
       streamFate: (name) => this.#streamFate(name),
-      sends: (from, group, message) => {
-        this.#tell((watcher) => watcher.sends?.(from, group, message));
+      sends: (from, { group, message }) => {
+        // What drivers say about resting is no promise of a core.
+        if (message.kind === "quiesce" || message.kind === "beat") this.marks.hit(`sent: ${message.kind}`);
+        else this.#tell((watcher) => watcher.sends?.(from, group, message));
       },
       delivers: (name) => {
         this.note(`deliver ${name}`);
@@ -221,6 +223,7 @@ export class World implements WorldView {
       entryBytesMax: 512,
       proposalBytesMax: 1 << 16,
       unappliedBytesMax: 4_096,
+      quiesceTicks: this.swarm.quiesceTicks,
     };
     const node = new SimNode({
       id,

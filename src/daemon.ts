@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { AdminService } from "./api/admin-service.ts";
 import { ApiError } from "./api/errors.ts";
+import { LoadShedder } from "./api/load-shedder.ts";
 import { VectorService } from "./api/vector-service.ts";
 import { Quotas } from "./api/quotas.ts";
 import { Access, type AccessEvents } from "./auth/access.ts";
@@ -24,6 +25,7 @@ import { addressesOf, ConfigError, splitAddress } from "./config/load.ts";
 import type { Config } from "./config/options.ts";
 import { Desk, type RunCommand } from "./desk.ts";
 import { encodeEntry } from "./engine/ops-codec.ts";
+import { GrpcApi } from "./grpc/api.ts";
 import { serveGrpc } from "./grpc/server.ts";
 import { serveHttp } from "./http/server.ts";
 import { buildFacts, programVersion } from "./observability/build-facts.ts";
@@ -234,20 +236,34 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
         : cluster.handlers.groups(request, context),
   };
   using nodeCalls = new NodeCallsServer({}, { proof, handlers, onEvent });
+  const service = new VectorService(
+    { limits: config.limits, redirectWrites: config.routing.writes === "redirect" },
+    { cluster },
+  );
+  const admin = new AdminService({ limits: config.limits }, { admin: cluster, node });
+  using shedder = new LoadShedder(config.http);
+  shedder.start();
+  using grpcApi = new GrpcApi({
+    service,
+    admin,
+    authenticator: access.authenticator,
+    guard: access.guard,
+    shedder,
+    deadlines: config.http,
+    observe: (observation) => metrics.http(observation),
+    defect: (error, call) => log.error({ err: error, ...call }, "call failed by a defect"),
+  });
   const grpc = await named("grpc.addr", addresses.grpc, () =>
     serveGrpc({
       ...splitAddress(addresses.grpc),
       messageBytesMax: GRPC_MESSAGE_BYTES,
-      services: [(server) => nodeCalls.addTo(server)],
+      services: [(server) => nodeCalls.addTo(server), (server) => grpcApi.addTo(server)],
     }),
   );
   const http = await named("http.addr", addresses.http, () =>
     serveHttp({
-      service: new VectorService(
-        { limits: config.limits, redirectWrites: config.routing.writes === "redirect" },
-        { cluster },
-      ),
-      admin: new AdminService({ limits: config.limits }, { admin: cluster, node }),
+      service,
+      admin,
       authenticator: access.authenticator,
       guard: access.guard,
       tls: access.tls === null ? null : { files: access.tls, verifyClients: config.tls.verifyClients },
@@ -297,6 +313,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   } finally {
     life.serving = false;
     const drainMs = failed.error === null ? config.shutdown.drainMs : 0;
+    grpcApi[Symbol.dispose]();
     await http.close({ drainMs });
     nodeCalls[Symbol.dispose]();
     await grpc.close({ drainMs });

@@ -31,6 +31,7 @@ export function openCore(
       lastIndex: () => log.lastIndex(),
       term: (index) => log.term(index),
       entries: (low, high, maxBytes) => log.entries(low, high, maxBytes),
+      membershipEntries: (low, high) => log.membershipEntries(low, high),
       snapshot,
     },
   );

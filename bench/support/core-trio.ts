@@ -38,6 +38,9 @@ class ArrayLog implements LogView {
     if (low <= this.#boundary) return "compacted";
     return this.#entries.slice(low - this.#boundary - 1, high - this.#boundary - 1);
   }
+  membershipEntries(): readonly Entry[] {
+    return [];
+  }
   snapshot(): SnapshotMeta {
     return { index: LogIndex(this.#boundary), term: this.#boundaryTerm, conf: this.#conf };
   }

@@ -61,12 +61,12 @@ export class RaftCore {
       evidence: new Evidence(),
     });
     const core = this.#core;
-    const { hardState, conf } = view.initialState();
+    const { hardState } = view.initialState();
     const boundary = before(log.firstIndex());
     log.resume(hardState.commit, options.applied ?? boundary);
     core.term = hardState.term;
     core.vote = hardState.vote;
-    restoreConfiguration(core, boundary, conf);
+    restoreConfiguration(core, view);
     becomeFollower(core, hardState.term, NOBODY);
     if (settings.readMode === "lease" && hardState.term > 0) core.quietTicks = settings.electionTicks;
     this.#nonce = settings.random(2 ** 31);

@@ -22,6 +22,8 @@ export interface LogView {
    * A storage fault is thrown, never answered with an empty list (it would look like an empty log).
    */
   entries(low: LogIndex, high: LogIndex, maxBytes: number): readonly Entry[] | "compacted" | "unavailable";
+  /** Entries from `low` up to but not including `high` that change the membership, in order. */
+  membershipEntries(low: LogIndex, high: LogIndex): readonly Entry[];
   /** The newest snapshot the group could send; `"temporarilyUnavailable"` makes the core ask again later. */
   snapshot(): SnapshotMeta | "temporarilyUnavailable";
 }

@@ -1,7 +1,7 @@
 /** Membership takes effect when its entry is applied, on every member by itself (Raft §6; etcd's reading of it). */
 import { adopt } from "./follower.ts";
 import { abandonTransfer } from "./transfer.ts";
-import { after, plus } from "./index-math.ts";
+import { after } from "./index-math.ts";
 import { becomeFollower } from "./roles.ts";
 import { broadcastAppend, maybeCommit, probeEverybody } from "./replication.ts";
 import { decodeConfChange, entersJoint, isConfChange, wantsToLeave, type ConfChange } from "./conf-change.ts";
@@ -9,6 +9,7 @@ import { enterJoint, isJoint, leaveJoint, simpleChange, type ChangeResult } from
 import { invariant } from "./invariant.ts";
 import { releaseEarlyReads } from "./read-index.ts";
 import { NOBODY, type ConfState, type LogIndex } from "./types.ts";
+import type { LogView } from "./log-view.ts";
 import type { CoreState } from "./state.ts";
 
 export function changeConf(conf: ConfState, change: ConfChange): ChangeResult {
@@ -71,27 +72,19 @@ function switchTo(core: CoreState, conf: ConfState, index: LogIndex): void {
   if (core.transferTarget !== NOBODY && !tracker.isVoter(core.transferTarget)) abandonTransfer(core);
 }
 
-/** Entries read at once while the configuration is rebuilt. */
-const REPLAY_BYTES = 1024 * 1024;
-
 /**
  * The configuration in force at `applied`: the one at the snapshot boundary, and every change applied since
  * (raft.md, never 14).
  */
-export function restoreConfiguration(core: CoreState, boundary: LogIndex, conf: ConfState): void {
+export function restoreConfiguration(core: CoreState, view: LogView): void {
   const { log } = core;
-  adopt(core, conf);
-  for (let low = after(boundary); low <= log.applied;) {
-    const entries = log.range(low, after(log.applied), REPLAY_BYTES);
-    invariant(typeof entries !== "string", () => `entry ${low} follows the boundary ${boundary} in the log`);
-    for (const entry of entries) {
-      if (!isConfChange(entry.kind)) continue;
-      const change = decodeConfChange(entry);
-      invariant(change !== null, () => `the change at ${entry.index} can be read`);
-      const result = changeConf(core.tracker.conf, change);
-      // One that was refused when it was applied is refused again: the driver skipped it as we do.
-      if (result.kind === "changed") adopt(core, result.conf);
-    }
-    low = plus(low, entries.length);
+  adopt(core, view.initialState().conf);
+  for (const entry of view.membershipEntries(log.firstIndex(), after(log.applied))) {
+    if (!isConfChange(entry.kind)) continue;
+    const change = decodeConfChange(entry);
+    invariant(change !== null, () => `the change at ${entry.index} can be read`);
+    const result = changeConf(core.tracker.conf, change);
+    // One that was refused when it was applied is refused again: the driver skipped it as we do.
+    if (result.kind === "changed") adopt(core, result.conf);
   }
 }

@@ -8,8 +8,8 @@ export const configurationKept: readonly Mutation[] = [
     edits: [
       {
         file: "shards/raft/membership.ts",
-        find: "for (let low = after(boundary); low <= log.applied;) {",
-        replace: "for (let low = after(boundary); low < 0;) {",
+        find: "view.membershipEntries(log.firstIndex(), after(log.applied))",
+        replace: "view.membershipEntries(log.firstIndex(), log.firstIndex())",
       },
       {
         file: "shards/membership.ts",

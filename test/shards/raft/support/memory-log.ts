@@ -46,6 +46,9 @@ export class MemoryLog implements LogView {
     const cut = found.findIndex((entry, at) => (bytes += entry.data.length) > maxBytes && at > 0);
     return cut < 0 ? found : found.slice(0, cut);
   }
+  membershipEntries(low: LogIndex, high: LogIndex): readonly Entry[] {
+    return this.#entries.filter(({ kind, index }) => kind !== "normal" && index >= low && index < high);
+  }
   snapshot(): SnapshotMeta | "temporarilyUnavailable" {
     return this.newestSnapshot();
   }

@@ -27,7 +27,6 @@ import { Desk, type RunCommand } from "./desk.ts";
 import { encodeEntry } from "./engine/ops-codec.ts";
 import { GrpcApi } from "./grpc/api.ts";
 import { serveGrpc } from "./grpc/server.ts";
-import { serveHttp } from "./http/server.ts";
 import { buildFacts, programVersion } from "./observability/build-facts.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { NodeMetrics } from "./observability/node-metrics.ts";
@@ -97,6 +96,8 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       died: (error) => failed.because(error),
     },
   );
+  // While the other threads start, not before them.
+  const rest = restFrontEnd();
   using _delay = reportDelay("front", { send: (report) => metrics.thread(report), waiting: () => 0 });
 
   const addresses = addressesOf(config);
@@ -260,6 +261,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       services: [(server) => nodeCalls.addTo(server), (server) => grpcApi.addTo(server)],
     }),
   );
+  const { serveHttp } = await rest;
   const http = await named("http.addr", addresses.http, () =>
     serveHttp({
       service,
@@ -324,6 +326,9 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   await failed.orDone(Promise.all(threads.engines.map((engine) => engine.call("close", null))));
   log.info("stopped");
 }
+
+/** Loading it takes as long as the other threads' start. */
+const restFrontEnd = () => import("./http/server.ts");
 
 /** Binds a port, or says which option names the one that cannot be bound. */
 async function named<T>(option: string, address: string, bind: () => Promise<T>): Promise<T> {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import type Yaml from "yaml";
 import { distance } from "fastest-levenshtein";
-import { parse } from "yaml";
 import {
   OPTIONS,
   OPTION_NAMES,
@@ -100,6 +101,8 @@ function readYaml(path: string): Record<string, unknown> {
     throw new ConfigError(`the configuration file ${path} cannot be read: ${messageOf(cause)}`, { cause });
   }
   let document: unknown;
+  // Read when it is wanted: most starts have no file, and each pays for what it loads.
+  const { parse } = createRequire(import.meta.url)("yaml") as typeof Yaml;
   try {
     document = parse(text);
   } catch (cause) {

@@ -1,18 +1,19 @@
 /** Figure 3: the 99th percentile of search latency while an import runs, against an idle node. */
 import type { LoadAnswer } from "../../src/cli/bench/load-process.ts";
-import { batchesOf } from "../../src/cli/bench/loaded-set.ts";
 import { summarise } from "../../src/cli/bench/statistics.ts";
-import { upload } from "../../src/cli/import/upload.ts";
 import { COLLECTION } from "./context.ts";
 import type { Bench, Figure } from "./context.ts";
+import { requestsOf } from "./upserts.ts";
 
 const EF = 64;
+const IMPORTERS = 4;
 
 /** Leaves new points in the collection. */
 export async function duringImport(bench: Bench): Promise<readonly Figure[]> {
+  const requests = requestsOf(bench, bench.points);
   const idle = await searches(bench);
   const stop = new AbortController();
-  const importing = importUntil(bench, stop.signal);
+  const importing = importUntil(bench, requests, stop.signal);
   const busy = await searches(bench);
   stop.abort();
   const rows = await importing;
@@ -45,14 +46,27 @@ function searches({ load, node, files, scale }: Bench): Promise<LoadAnswer> {
   });
 }
 
-/** The set once more under new ids, again and again until told to stop. */
-async function importUntil(bench: Bench, signal: AbortSignal): Promise<number> {
-  const { client, set, points } = bench;
+/**
+ * The set once more under new ids, until told to stop; ready beforehand, since making JSON is the client's business and
+ * here it would take the node's cores.
+ */
+async function importUntil(
+  { client }: Bench,
+  requests: ReturnType<typeof requestsOf>,
+  signal: AbortSignal,
+): Promise<number> {
   let rows = 0;
-  for (let round = 1; !signal.aborted; round++) {
-    const options = { collection: COLLECTION, concurrency: 4, idOffset: round * points, signal };
-    const sent = await upload(client, batchesOf(set, 100), options);
-    rows += sent.rows;
-  }
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: IMPORTERS }, async () => {
+      while (!signal.aborted) {
+        const request = requests[next++];
+        if (request === undefined) throw new Error("the import ended before the searches beside it");
+        const { status } = await client.exchange(request.bytes);
+        if (status !== 200) throw new Error(`an import's batch was answered with ${status}`);
+        rows += request.rows;
+      }
+    }),
+  );
   return rows;
 }

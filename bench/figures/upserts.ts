@@ -78,8 +78,11 @@ export async function upserts(bench: Bench): Promise<readonly Figure[]> {
   ];
 }
 
-/** Batches as bytes on the wire, with the ids and labels that an import gives them. */
-function requestsOf({ client, set }: Bench): readonly { readonly bytes: Buffer; readonly rows: number }[] {
+/** Batches as bytes on the wire, with the ids (from `idOffset` on) and labels that an import gives them. */
+export function requestsOf(
+  { client, set }: Bench,
+  idOffset = 0,
+): readonly { readonly bytes: Buffer; readonly rows: number }[] {
   const { base, dimension, labels } = set;
   const total = base.length / dimension;
   const path = `${collectionPath(COLLECTION, "/points")}?wait=true`;
@@ -89,7 +92,7 @@ function requestsOf({ client, set }: Bench): readonly { readonly bytes: Buffer; 
     const points = Array.from({ length: rows }, (_, at) => {
       const id = first + at;
       const payload = labels === null ? "" : `,"payload":{"label":${labels[id]}}`;
-      return `{"id":${id},"vector":${vectorJson(base, id * dimension, (id + 1) * dimension)}${payload}}`;
+      return `{"id":${idOffset + id},"vector":${vectorJson(base, id * dimension, (id + 1) * dimension)}${payload}}`;
     });
     requests.push({ bytes: client.encode("PUT", path, `{"points":[${points.join(",")}]}`), rows });
   }

@@ -24,6 +24,8 @@ export class Indexer {
   #running: Promise<void> | null = null;
   #saving: Promise<boolean> | null = null;
   #cancelTimer: (() => void) | null = null;
+  #endRest: (() => void) | null = null;
+  #sliceTookMs = 0;
   #closing = false;
   #pressed = false;
   /** Adds and tombstones that the saved graph does not have. */
@@ -135,6 +137,7 @@ export class Indexer {
   async stop(): Promise<void> {
     this.#closing = true;
     this.#cancelTimer?.();
+    this.#endRest?.();
     this.wake();
     await this.#saving;
     await this.#running;
@@ -188,6 +191,7 @@ export class Indexer {
       }
       this.#rebuildWhenWorn();
       if (this.#hasWork()) {
+        await this.#rest();
         await scheduler.turn("index");
         if (!this.#closing && !this.#parts.graphs.main.isSaving) this.#slice();
         this.#notify();
@@ -224,6 +228,23 @@ export class Indexer {
     let steps = 0;
     do this.#step(steps++);
     while (this.#hasWork() && clock.nowMs() < endMs);
+    this.#sliceTookMs = clock.nowMs() - startedMs;
+  }
+
+  /** While searches come in, the thread is free for them for a share of the time: most then find it waiting. */
+  async #rest(): Promise<void> {
+    const { clock, options } = this.#parts;
+    const restMs = this.#sliceTookMs * (1 / options.busyShare - 1);
+    this.#sliceTookMs = 0;
+    if (restMs <= 0 || !this.isBusy(clock.nowMs())) return;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(restMs, resolve);
+      this.#endRest = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#endRest = null;
   }
 
   // While a graph is filled, tail and store take turns: neither writes nor the rebuild stand still.

@@ -4,6 +4,8 @@ export interface EngineOptions {
   readonly sliceMs: number;
   /** The same while searches come in: a search waits for at most one slice. */
   readonly busySliceMs: number;
+  /** The most of the thread's time that background work takes while searches come in, above 0 to 1. */
+  readonly busyShare: number;
   /** How long after a search the thread counts as busy, ms. */
   readonly busyForMs: number;
   /** Points that may wait for the graph; each costs every search its share of a scan. Past it writes wait. */
@@ -39,6 +41,7 @@ export interface EngineOptions {
 export const ENGINE_DEFAULTS: EngineOptions = {
   sliceMs: 5,
   busySliceMs: 1,
+  busyShare: 0.5,
   busyForMs: 50,
   tailPointsMax: 20_000,
   busyTailPointsMax: 1_000,

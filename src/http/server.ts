@@ -27,6 +27,7 @@ import { auditEntry } from "./audit.ts";
 import { parseJson } from "../api/json.ts";
 import { afterFailure } from "../auth/outcome.ts";
 import { failure, JSON_TYPE } from "./envelope.ts";
+import { LargeBodies } from "./large-bodies.ts";
 import { LoadShedder } from "../api/load-shedder.ts";
 import { lookUp } from "./missing-route.ts";
 import type { HttpOptions } from "./options.ts";
@@ -189,6 +190,7 @@ class FrontEnd implements HttpServer {
       this.#fail(error, request, reply),
     );
 
+    const largeBodies = new LargeBodies();
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
       const encoding = request.headers["content-encoding"];
@@ -197,11 +199,16 @@ class FrontEnd implements HttpServer {
         return;
       }
       if (body.length === 0) return done(null, undefined);
-      try {
-        done(null, parseJson(body as Buffer, limits));
-      } catch (error) {
-        done(error as ApiError);
-      }
+      largeBodies.whenDue(body.length, () => {
+        let value: unknown;
+        try {
+          value = parseJson(body as Buffer, limits);
+        } catch (error) {
+          return done(error as ApiError);
+        }
+        // What the handler makes of it takes as long again.
+        largeBodies.whenDue(body.length, () => done(null, value));
+      });
     });
     app.addContentTypeParser("*", (request, _payload, done) => {
       const { "content-length": length, "transfer-encoding": chunked } = request.headers;

@@ -19,6 +19,7 @@ export function engineSettings({ engine, limits }: Config): Partial<EngineOption
   return {
     sliceMs: engine.sliceMs,
     tailPointsMax: engine.tailPoints,
+    busyShare: engine.indexShareBusy,
     busyTailPointsMax: engine.tailPointsBusy,
     tailBytesMax: engine.tailBytes,
     rebuildShare: engine.tombstoneRatio,

@@ -174,7 +174,7 @@ describe("writing", () => {
       const tails: number[] = [];
       let nowMs = 0;
       await using engine = await openEngine(directory.path, {
-        options: { tailPointsMax: 1_000, busyTailPointsMax: 50, busyForMs: Infinity },
+        options: { tailPointsMax: 1_000, busyTailPointsMax: 50, busyForMs: Infinity, busyShare: 1 },
         // Every look at the clock finds the slice over: one entry, one point at a time.
         clock: { nowMs: () => (nowMs += 10), after: () => () => undefined },
         events: (event) => void (event.kind === "backPressure" && event.active && tails.push(event.tail)),
@@ -188,6 +188,35 @@ describe("writing", () => {
     const [tail = 0] = await pressureAfter(true);
     expect(tail).toBeGreaterThanOrEqual(50);
     expect(tail).toBeLessThan(50 + 20);
+  });
+
+  test("while searches come in, the indexer rests for the share of time that is theirs", async () => {
+    const restsAfter = async (searches: boolean): Promise<readonly number[]> => {
+      using directory = temporaryDirectory();
+      const rests: number[] = [];
+      let nowMs = 0;
+      await using engine = await openEngine(directory.path, {
+        options: { busyForMs: Infinity, busyShare: 0.25, saveIdleMs: 1e9 },
+        clock: {
+          nowMs: () => (nowMs += 1),
+          after: (ms, callback) => {
+            if (ms < 1e9) rests.push(ms);
+            setImmediate(callback);
+            return () => undefined;
+          },
+        },
+      });
+      if (searches) await engine.search([query(at(0))]);
+      await engine.applyEntries([entry(1, many(20))]);
+      await engine.idle();
+      return rests;
+    };
+    expect(await restsAfter(false)).toEqual([]);
+    const rests = await restsAfter(true);
+    expect(rests.length).toBeGreaterThan(1);
+    // A slice took some ticks of this clock; three times as long is left to searches.
+    for (const ms of rests) expect(ms % 3).toBe(0);
+    for (const ms of rests) expect(ms).toBeGreaterThanOrEqual(3);
   });
 });
 

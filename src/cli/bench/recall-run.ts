@@ -73,6 +73,7 @@ export async function measureGrid(
     onPoint(point);
   };
   const score = (ids: Uint32Array, k: number) => scoreAnswers(set, truth, { ids, k }, options.epsilon);
+  await warmUp(parts, options);
   for (const k of options.ks)
     for (const ef of options.efs) {
       const { minSeconds } = options;
@@ -93,6 +94,20 @@ export async function measureGrid(
       }
     }
   return points;
+}
+
+/** One pass over the queries on each side that counts nowhere: a runtime compiles what runs often only then. */
+async function warmUp(
+  { bare, load, files, target }: Parameters<typeof measureGrid>[0],
+  { efs, ks, clients }: GridOptions,
+): Promise<void> {
+  const [ef = 64, k = 10] = [efs[0], ks[0]];
+  const minSeconds = 0;
+  await bare.ask<SearchAnswer>({ kind: "search", ef, k, minSeconds });
+  for (const at of clients) {
+    const ask = { ...target, queries: files.queries, k, ef: Math.max(ef, k), clients: at, minSeconds };
+    await load.ask<LoadAnswer>(ask);
+  }
 }
 
 export function scoreAnswers(

@@ -25,7 +25,6 @@ import { addressesOf, ConfigError, splitAddress } from "./config/load.ts";
 import type { Config } from "./config/options.ts";
 import { Desk, type RunCommand } from "./desk.ts";
 import { encodeEntry } from "./engine/ops-codec.ts";
-import { GrpcApi } from "./grpc/api.ts";
 import { serveGrpc } from "./grpc/server.ts";
 import { buildFacts, programVersion } from "./observability/build-facts.ts";
 import { createLog, type Log } from "./observability/log.ts";
@@ -97,7 +96,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     },
   );
   // While the other threads start, not before them.
-  const rest = restFrontEnd();
+  const loading = frontEnds();
   using _delay = reportDelay("front", { send: (report) => metrics.thread(report), waiting: () => 0 });
 
   const addresses = addressesOf(config);
@@ -244,6 +243,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const admin = new AdminService({ limits: config.limits }, { admin: cluster, node });
   using shedder = new LoadShedder(config.http);
   shedder.start();
+  const { GrpcApi, serveHttp } = await loading;
   using grpcApi = new GrpcApi({
     service,
     admin,
@@ -261,7 +261,6 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       services: [(server) => nodeCalls.addTo(server), (server) => grpcApi.addTo(server)],
     }),
   );
-  const { serveHttp } = await rest;
   const http = await named("http.addr", addresses.http, () =>
     serveHttp({
       service,
@@ -327,8 +326,14 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   log.info("stopped");
 }
 
-/** Loading it takes as long as the other threads' start. */
-const restFrontEnd = () => import("./http/server.ts");
+/** Loading them takes as long as the other threads' start. */
+async function frontEnds() {
+  const [{ serveHttp }, { GrpcApi }] = await Promise.all([
+    import("./http/server.ts"),
+    import("./grpc/api.ts"),
+  ]);
+  return { serveHttp, GrpcApi };
+}
 
 /** Binds a port, or says which option names the one that cannot be bound. */
 async function named<T>(option: string, address: string, bind: () => Promise<T>): Promise<T> {

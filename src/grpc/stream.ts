@@ -1,7 +1,14 @@
 /** Streams of requests: each message is carried out before the next one, and answered in its turn. */
-import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { Readable } from "node:stream";
 import { ApiError } from "../api/errors.ts";
 import { asApiError, statusOf } from "./status.ts";
+
+/** What a bidirectional call of gRPC's is, as far as it matters here. */
+export type RequestStream = Readable & {
+  readonly cancelled: boolean;
+  write(answer: Buffer): boolean;
+  end(): unknown;
+};
 
 /** Messages of a stream that are here: the one being carried out, and one that is received meanwhile. */
 const MESSAGES_HERE = 2;
@@ -12,7 +19,7 @@ const MESSAGES_HERE = 2;
  * client waits. `stopping`: ends with NOT_READY after the message being carried out.
  */
 export async function serveStream(
-  call: ServerDuplexStream<Buffer, Buffer>,
+  call: RequestStream,
   stopping: AbortSignal,
   carryOut: (message: Buffer, number: number) => Promise<Buffer>,
 ): Promise<void> {
@@ -48,7 +55,7 @@ export const shuttingDown = (): ApiError =>
   new ApiError("NOT_READY", "Service unavailable: this node is shutting down");
 
 /** What was answered before goes out first. A client that left is told nothing. */
-function fail(call: ServerDuplexStream<Buffer, Buffer>, error: ApiError): void {
+function fail(call: RequestStream, error: ApiError): void {
   if (!call.cancelled) call.emit("error", statusOf(error));
 }
 
@@ -58,7 +65,7 @@ class Intake {
   #here = 0;
   #wanted: number | null = null;
 
-  constructor(call: ServerDuplexStream<Buffer, Buffer>) {
+  constructor(call: RequestStream) {
     this.#pull = call._read.bind(call);
     call._read = (size) => this.#read(size);
   }
@@ -80,7 +87,7 @@ class Intake {
   }
 }
 
-function drained(call: ServerDuplexStream<Buffer, Buffer>): Promise<void> {
+function drained(call: RequestStream): Promise<void> {
   return new Promise((resolve) => {
     const go = (): void => {
       call.removeListener("drain", go);

@@ -72,10 +72,13 @@ export class FlotillaStore implements ReplicatedStore {
   }
 
   /** Resolves when every shard is led and all its replicas vote and keep up. */
-  async untilWhole(voters = this.#options.replicas ?? this.#nodes.length): Promise<readonly ShardState[]> {
+  async untilWhole(
+    voters = this.#options.replicas ?? this.#nodes.length,
+    collection = COLLECTION,
+  ): Promise<readonly ShardState[]> {
     const deadline = performance.now() + SETTLE_MS;
     for (;;) {
-      const shards = await this.shards();
+      const shards = await this.shards(collection);
       const whole = shards.every(
         ({ leader, replicas }) =>
           leader !== null &&
@@ -87,10 +90,10 @@ export class FlotillaStore implements ReplicatedStore {
       await sleep(POLL_MS);
     }
   }
-  async shards(): Promise<readonly ShardState[]> {
+  async shards(collection = COLLECTION): Promise<readonly ShardState[]> {
     const at = this.#running[0] ?? 0;
     try {
-      const result = await call(this.client(at), "GET", `/collections/${COLLECTION}/shards`);
+      const result = await call(this.client(at), "GET", `/collections/${collection}/shards`);
       return isRecord(result) ? (result["shards"] as readonly ShardState[]) : [];
     } catch (error) {
       // A shard without a leader, or a node that has just come back: asked again by who waits.

@@ -1,6 +1,6 @@
 /**
- * The controller's hands. On the node that leads group 0 it looks, a few times a second, at what is (asked of every
- * node) and what should be (the catalogue), lets the planner decide, and carries the decisions out. It keeps nothing
+ * The controller's hands. On the node that leads group 0 it looks, a few times a second (and less often while all is
+ * as it should be), at what is (asked of every node) and what should be (the catalogue), lets the planner decide, and carries the decisions out. It keeps nothing
  * that matters: another leader, or this one after a crash, looks anew and goes on.
  */
 import type { CatalogueCommand } from "../catalog/commands.ts";
@@ -17,16 +17,19 @@ type NodeGroups = ReplyOf<"groups">;
 const ANSWER_MS = 1_000;
 /** How long a membership change may take before the next round looks again. */
 const CHANGE_MS = 5_000;
+/** Between two looks while nothing is wrong and nothing changes: each asks every node about every shard. */
+const CALM_MS = 2_000;
 
 export interface PlacementLoopOptions {
   readonly nodeId: number;
+  /** `cluster.control_ms`: between two looks while something is under way or amiss. */
   readonly everyMs: number;
   /** `cluster.replace_after_ms` */
   readonly replaceAfterMs: number;
 }
 
 export interface PlacementLoopParts {
-  readonly catalogue: Catalogue;
+  readonly catalogue: Pick<Catalogue, "nodes" | "collections">;
   /** This node leads the catalogue, and has applied all that was committed before it did. */
   readonly leads: () => boolean;
   /** Of any node, this one included. */
@@ -46,7 +49,9 @@ export interface PlacementLoopParts {
 export class PlacementLoop implements Disposable {
   readonly #options: PlacementLoopOptions;
   readonly #parts: PlacementLoopParts;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
+  /** From one look to the next. */
+  #delayMs: number;
   /** When a node last answered, by this process's clock. */
   readonly #seen = new Map<number, number>();
   /** The last answer of each node. */
@@ -59,17 +64,25 @@ export class PlacementLoop implements Disposable {
   constructor(options: PlacementLoopOptions, parts: PlacementLoopParts) {
     this.#options = options;
     this.#parts = parts;
-    this.#timer = setInterval(() => this.nudge(), options.everyMs);
-    this.#timer.unref();
+    this.#delayMs = options.everyMs;
+    this.#timer = this.#later();
   }
 
-  /** Something changed: looks now instead of at the next interval. */
+  /** Something changed: looks now, and then as often as while something is under way. */
   nudge(): void {
     if (this.#ended) return;
-    if (this.#round !== null) {
-      this.#again = true;
-      return;
-    }
+    this.#delayMs = this.#options.everyMs;
+    if (this.#round === null) this.#begin();
+    else this.#again = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer);
     this.#round = this.#look().then(
       () => this.#next(),
       (error: unknown) => {
@@ -79,21 +92,25 @@ export class PlacementLoop implements Disposable {
     );
   }
 
-  [Symbol.dispose](): void {
-    this.#ended = true;
-    clearInterval(this.#timer);
-  }
-
   #next(): void {
     this.#round = null;
-    if (!this.#again) return;
+    if (this.#ended) return;
+    if (!this.#again) {
+      this.#timer = this.#later();
+      return;
+    }
     this.#again = false;
-    this.nudge();
+    this.#begin();
+  }
+
+  #later(): NodeJS.Timeout {
+    return setTimeout(() => this.#begin(), this.#delayMs).unref();
   }
 
   async #look(): Promise<void> {
     if (!this.#parts.leads()) {
       this.#led = false;
+      this.#delayMs = this.#options.everyMs;
       return;
     }
     const nowMs = this.#parts.nowMs();
@@ -107,7 +124,13 @@ export class PlacementLoop implements Disposable {
     }
     await Promise.all(nodes.map(({ nodeId }) => this.#ask(nodeId)));
     if (this.#ended || !this.#parts.leads()) return;
-    const decisions = plan(this.#view());
+    const view = this.#view();
+    const decisions = plan(view);
+    const { everyMs } = this.#options;
+    this.#delayMs =
+      decisions.length === 0 && isCalm(view)
+        ? Math.min(this.#delayMs * 2, Math.max(CALM_MS, everyMs))
+        : everyMs;
     await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
     if (decisions.length > 0) this.#again = true;
   }
@@ -193,6 +216,21 @@ export class PlacementLoop implements Disposable {
       }
     }
   }
+}
+
+/** Everybody is there, every group is led, and every replica holds all that is committed. */
+function isCalm({ alive, groups }: ClusterView): boolean {
+  const all = [...groups.values()];
+  return (
+    [...alive.values()].every((node) => node.alive) &&
+    all.every(
+      ({ conf, commit, peers, diverged }) =>
+        conf !== null &&
+        !conf.joint &&
+        diverged.length === 0 &&
+        peers.every(({ match, state }) => state === "replicate" && match >= commit),
+    )
+  );
 }
 
 /** Each group as its leader of the highest term tells it, who holds it open, and who holds something else. */

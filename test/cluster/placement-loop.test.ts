@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { PlacementLoop } from "../../src/cluster/placement-loop.ts";
+import type { CatalogueNode } from "../../src/catalog/types.ts";
+
+const EVERY_MS = 300;
+const CALM_MS = 2_000;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function node(nodeId: number): CatalogueNode {
+  return {
+    nodeId,
+    incarnation: `incarnation ${nodeId}`,
+    version: "0.1.0",
+    state: "active",
+    joined: nodeId,
+    peer: `127.0.0.1:${7000 + nodeId}`,
+    http: `127.0.0.1:${6000 + nodeId}`,
+    grpc: `127.0.0.1:${5000 + nodeId}`,
+  };
+}
+
+/** Three nodes without shards; `silent` do not answer. Counts the looks: each asks every node once. */
+function watched(): {
+  loop: PlacementLoop;
+  looks: () => number;
+  silent: Set<number>;
+  leads: { now: boolean };
+} {
+  let asked = 0;
+  const silent = new Set<number>();
+  const leads = { now: true };
+  const loop = new PlacementLoop(
+    { nodeId: 1, everyMs: EVERY_MS, replaceAfterMs: 600_000 },
+    {
+      catalogue: { nodes: () => [1, 2, 3].map(node), collections: () => [] },
+      leads: () => leads.now,
+      ask: async (of) => {
+        if (of === 1) asked++;
+        if (silent.has(of)) throw new Error(`node ${of} does not answer`);
+        return { groups: [] } as never;
+      },
+      command: () => Promise.reject(new Error("nothing is to be commanded")),
+      decided: (decision) => expect(decision).toBeUndefined(),
+      failed: (decision, error) => expect([decision, error]).toEqual([]),
+      nowMs: () => Date.now(),
+    },
+  );
+  return { loop, looks: () => asked, silent, leads };
+}
+
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+test("while all is as it should be it looks less and less often, up to every two seconds", async () => {
+  const { loop, looks } = watched();
+  using _ = loop;
+  await pass(300);
+  expect(looks()).toBe(1);
+  await pass(10 * CALM_MS);
+  const before = looks();
+  await pass(10 * CALM_MS);
+  expect(looks() - before).toBe(10);
+});
+
+test("a change is looked at at once, and what follows as often as ever", async () => {
+  const { loop, looks } = watched();
+  using _ = loop;
+  await pass(10 * CALM_MS);
+  const before = looks();
+  loop.nudge();
+  await pass(0);
+  expect(looks() - before).toBe(1);
+  await pass(2 * EVERY_MS);
+  expect(looks() - before).toBe(2);
+});
+
+test("while a node does not answer it looks at every interval", async () => {
+  const { loop, looks, silent } = watched();
+  using _ = loop;
+  await pass(10 * CALM_MS);
+  silent.add(3);
+  await pass(CALM_MS);
+  const before = looks();
+  await pass(10 * EVERY_MS);
+  expect(looks() - before).toBe(10);
+});
+
+test("who does not lead the catalogue asks nobody, and looks soon after it does", async () => {
+  const { loop, looks, leads } = watched();
+  using _ = loop;
+  leads.now = false;
+  await pass(10 * CALM_MS);
+  expect(looks()).toBe(0);
+  leads.now = true;
+  await pass(EVERY_MS);
+  expect(looks()).toBe(1);
+});
+
+test("once disposed of it looks no more", async () => {
+  const { loop, looks } = watched();
+  loop[Symbol.dispose]();
+  loop.nudge();
+  await pass(10 * CALM_MS);
+  expect(looks()).toBe(0);
+});

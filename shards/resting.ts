@@ -70,7 +70,7 @@ export class Resting {
   hear(message: Inbound): Message | null {
     if (message.kind === "quiesce") return this.#follow(message);
     if (this.#isResting && this.#isEcho(message)) return null;
-    this.rouse();
+    if (!this.#isStranger(message)) this.rouse();
     return message;
   }
 
@@ -96,6 +96,18 @@ export class Resting {
     }
     this.rouse();
     return heartbeat({ from, to, term }, lastIndex);
+  }
+
+  /**
+   * Who was removed and does not know it stands again and again. A known leader, for whom its node's beats vouch,
+   * shields from that whether time is counted here or not.
+   */
+  #isStranger(message: Message): boolean {
+    return (
+      (message.kind === "voteRequest" || message.kind === "preVoteRequest") &&
+      !message.transfer &&
+      !this.#parts.core.isMember(message.from)
+    );
   }
 
   /** A late answer to a heartbeat from before this leader rested: it asks for nothing. */

@@ -81,6 +81,8 @@ export class SnapshotSource {
   }
 
   tick(tick: number): void {
+    // Also one that nobody asks for any more, or it would be kept for ever.
+    this.#adopt(tick);
     const held = this.#held;
     if (held === null || held.users > 0 || tick - held.lastUsedTick < this.#parts.keepTicks) return;
     this.#held = null;

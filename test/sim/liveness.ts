@@ -10,14 +10,16 @@ import type { World } from "./world.ts";
 const LEADER_WITHIN = 20;
 const EQUAL_WITHIN = 120;
 const SERVED_WITHIN = 60;
+/** Simulated time in which an idle group comes to rest: a captured snapshot is kept for 500 ticks. */
+const REST_WITHIN_TICKS = 700;
 const OPERATIONS = 10;
 /** Number of the client that only this phase has. */
 const LAST_CLIENT = 99;
 
 /**
  * What must come true once everything works again: a leader within 20 election timeouts, all replicas equal and no
- * configuration joint, ten writes and ten reads served by every group; and, when the leader then dies while a
- * stranger keeps talking, another leader as fast.
+ * configuration joint, ten writes and ten reads served by every group; then, all idle, every group at rest; and, when
+ * the leader dies, while a stranger keeps talking or without a word, another leader as fast.
  */
 export async function checkLiveness(world: World, refused: RefusedAttempts): Promise<void> {
   world.calm = true;
@@ -36,6 +38,8 @@ export async function checkLiveness(world: World, refused: RefusedAttempts): Pro
   await reach(world, "a leader", LEADER_WITHIN, (group) => led(world, group));
   await reach(world, "equal replicas", EQUAL_WITHIN, (group) => unequal(world, group));
   for (const group of world.groups()) await serve(world, client, group);
+  const restTimeouts = Math.ceil(REST_WITHIN_TICKS / world.swarm.electionTicks);
+  await reach(world, "rest", restTimeouts, (group) => restless(world, group));
   await replaceLeader(world);
   await reach(world, "equal replicas again", EQUAL_WITHIN, (group) => unequal(world, group));
 }
@@ -92,6 +96,15 @@ function unequal(world: World, group: GroupId): string | null {
   return null;
 }
 
+/** A group all of whose members are there, and idle, needs no ticks. */
+function restless(world: World, group: GroupId): string | null {
+  const conf = world.leader(group)?.conf;
+  const members = [...(conf?.voters ?? []), ...(conf?.learners ?? [])];
+  if (members.some((node) => !world.nodes().includes(node))) return null;
+  const awake = members.filter((node) => world.status(node, group)?.resting !== true);
+  return awake.length === 0 ? null : `g${group}: n${awake.join(" n")} awake, ${overview(world, group)}`;
+}
+
 function overview(world: World, group: GroupId): string {
   const show = (status: GroupStatus | null): string =>
     status === null
@@ -128,7 +141,10 @@ async function serve(world: World, client: Client, group: GroupId): Promise<void
   }
 }
 
-/** The leader of the first group dies for good; who never mattered keeps sending old votes to everybody. */
+/**
+ * The leader of the first group dies for good. In some runs who never mattered keeps sending old votes to everybody; in
+ * the others nobody says anything: no connection breaks, no client calls, and whoever rests has to find out by itself.
+ */
 async function replaceLeader(world: World): Promise<void> {
   const group = world.groups()[0];
   if (group === undefined || world.failure !== null) return;
@@ -167,8 +183,18 @@ async function replaceLeader(world: World): Promise<void> {
     }
     world.timeline.after(world.swarm.tickMs * 500, noise);
   };
-  world.stop(old, { power: true, pendingSurvives: false });
-  noise();
+  if (world.dice.fork("last death").chance(500)) {
+    world.marks.hit("leader died without a word");
+    for (const node of world.nodes()) {
+      world.network.cut(node, old.id);
+      world.network.cut(old.id, node);
+    }
+    world.stop(old, { power: true, pendingSurvives: false });
+  } else {
+    world.stop(old, { power: true, pendingSurvives: false });
+    noise();
+  }
   await reach(world, "new leader", LEADER_WITHIN, (each) => led(world, each));
+  world.network.heal();
   world.start(old);
 }

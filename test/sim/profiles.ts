@@ -49,6 +49,15 @@ export const PROFILES = {
     nemesisUs: 150_000,
     weights: only({ isolateLeader: 4, depose: 4, split: 2, crashLeader: 1 }),
   },
+  /** Clients that think for long, so that groups rest most of the time, while everything else goes wrong. */
+  "resting-groups": {
+    clients: 2,
+    thinkUs: 1_000_000,
+    quiesceTicks: 1,
+    commitCarryTicks: 2,
+    churnUs: 600_000,
+    nemesisUs: 150_000,
+  },
 } as const satisfies Readonly<Record<string, Partial<Swarm>>>;
 
 export type ProfileName = keyof typeof PROFILES;

@@ -11,6 +11,8 @@ export interface Swarm {
   readonly heartbeatTicks: number;
   /** Idle ticks before a group rests. */
   readonly quiesceTicks: number;
+  /** Ticks until a commit index is written for its own sake; a group does not rest before. */
+  readonly commitCarryTicks: number;
   readonly compactBytes: number;
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
@@ -86,6 +88,7 @@ export function drawSwarm(dice: Dice): Swarm {
     electionTicks,
     heartbeatTicks: dice.between(1, Math.floor(electionTicks / 3)),
     quiesceTicks: resting.pick([1, 3, 10, 50]),
+    commitCarryTicks: 25,
     compactBytes: dice.pick([600, 1_500, 4_000, 1 << 20]),
     appendBytesMax: dice.pick([1, 300, 1_000, 1 << 20]),
     inflightMessagesMax: dice.pick([1, 2, 8, 64]),

@@ -224,6 +224,7 @@ export class World implements WorldView {
       proposalBytesMax: 1 << 16,
       unappliedBytesMax: 4_096,
       quiesceTicks: this.swarm.quiesceTicks,
+      commitCarryTicks: this.swarm.commitCarryTicks,
     };
     const node = new SimNode({
       id,

@@ -17,6 +17,7 @@ import type {
 import type { AdminService } from "../api/admin-service.ts";
 import { ApiError, ERRORS } from "../api/errors.ts";
 import { within, type Limits } from "../api/limits.ts";
+import { LargeBodies } from "../api/large-bodies.ts";
 import type { LoadShedder } from "../api/load-shedder.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
@@ -94,6 +95,7 @@ const definitionOf = ({ path, streams }: Method) => ({
 
 class Calls {
   readonly #parts: GrpcParts;
+  readonly #turns = new LargeBodies();
   #calls = 0;
 
   constructor(parts: GrpcParts) {
@@ -168,6 +170,7 @@ class Calls {
       throw error;
     }
     try {
+      await new Promise<void>((resolve) => this.#turns.whenDue(message.length, resolve));
       const begun = granted.begin(message);
       using waiting = new Waiting(call, this.#deadline(call, begun.timeoutMs));
       const { service, admin } = this.#parts;

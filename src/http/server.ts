@@ -27,7 +27,7 @@ import { auditEntry } from "./audit.ts";
 import { parseJson } from "../api/json.ts";
 import { afterFailure } from "../auth/outcome.ts";
 import { failure, JSON_TYPE } from "./envelope.ts";
-import { LargeBodies } from "./large-bodies.ts";
+import { LargeBodies } from "../api/large-bodies.ts";
 import { LoadShedder } from "../api/load-shedder.ts";
 import { lookUp } from "./missing-route.ts";
 import type { HttpOptions } from "./options.ts";

@@ -1,6 +1,6 @@
 import { setImmediate as nextPass } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { LargeBodies } from "../../src/http/large-bodies.ts";
+import { LargeBodies } from "../../src/api/large-bodies.ts";
 
 const LARGE = 1 << 20;
 

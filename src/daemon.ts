@@ -3,6 +3,7 @@
  * same lines read upwards.
  */
 import { randomUUID } from "node:crypto";
+import { statfsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { AdminService } from "./api/admin-service.ts";
 import { ApiError } from "./api/errors.ts";
@@ -77,6 +78,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     metrics,
     log,
     busy,
+    isDiskFull: () => isFull(config.node.dataDir),
     fatal: (why: string) => failed.because(new Error(why)),
   };
   await using threads: Threads = new Threads(
@@ -161,11 +163,13 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     clusterId,
     version: programVersion(),
     startedAt,
-    ready: life.serving && controller.problems().length === 0,
+    ready:
+      life.serving && controller.problems().length === 0 && stoppedShards(controller, roles).length === 0,
     notes: [
       ...(life.serving ? [] : ["starting or stopping"]),
       ...controller.problems(),
-      ...busyShards(controller, busy),
+      ...stoppedShards(controller, roles),
+      ...busyShards(controller, { busy, roles }),
       ...access.guard.notes(),
     ],
     catalogue: {
@@ -389,11 +393,30 @@ class Failure {
   }
 }
 
-function busyShards(controller: Controller, busy: ReadonlyMap<number, string>): readonly string[] {
+/** Those whose group takes no part any more: they serve again after a restart, of the shard or of the node. */
+function stoppedShards(controller: Controller, roles: Roles): readonly string[] {
+  return controller.places().flatMap(({ group, shard, collection }) => {
+    const { stopped } = roles.of(group);
+    return stopped === null ? [] : [`shard ${shard} of collection ${collection} stopped: ${stopped.why}`];
+  });
+}
+
+function busyShards(
+  controller: Controller,
+  { busy, roles }: { readonly busy: ReadonlyMap<number, string>; readonly roles: Roles },
+): readonly string[] {
   return controller.places().flatMap(({ group, shard, collection }) => {
     const what = busy.get(group);
-    return what === undefined ? [] : [`shard ${shard} of collection ${collection}: ${what}`];
+    // Why it stopped is said already.
+    if (what === undefined || roles.of(group).stopped !== null) return [];
+    return [`shard ${shard} of collection ${collection}: ${what}`];
   });
+}
+
+/** Less is left than one entry of the log may take (16 MiB): what one shard lacks, the next one lacks as well. */
+function isFull(directory: string): boolean {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize < 16 * 2 ** 20;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

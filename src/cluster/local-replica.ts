@@ -79,6 +79,9 @@ export class LocalReplica {
 
   #checkOpen(place: Place): void {
     const { shards, roles } = this.#parts;
+    const { stopped } = roles.of(place.group);
+    // Its engine may be able to answer still; what it would say is not to be relied on.
+    if (shards.isOpen(place.group) && stopped !== null) throw stoppedError(place, roles, stopped.why);
     if (shards.isOpen(place.group)) return;
     const error = shards.error(place.group);
     if (error === null) throw stoppedError(place, roles, "it is opening, or no longer on this node");

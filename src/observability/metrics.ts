@@ -88,6 +88,11 @@ export const METRICS = {
     "why",
   ),
   flotilla_group_role: gauge("1 for the role this node has in the group.", "collection", "shard", "role"),
+  flotilla_group_stopped: gauge(
+    "1 when the group takes no part on this node after a failure.",
+    "collection",
+    "shard",
+  ),
   flotilla_group_term: gauge("Term of the group.", "collection", "shard"),
   flotilla_group_leader: gauge("Node that leads the group; 0: nobody known.", "collection", "shard"),
   flotilla_group_commit_index: gauge("Highest committed log index.", "collection", "shard"),

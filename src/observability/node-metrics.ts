@@ -123,6 +123,7 @@ export class NodeMetrics {
     const at = { collection, shard };
     const role = status.learner ? "learner" : status.role;
     metrics.set("flotilla_group_role", 1, { ...at, role });
+    metrics.set("flotilla_group_stopped", status.state === "stopped" ? 1 : 0, at);
     metrics.set("flotilla_group_term", status.term, at);
     metrics.set("flotilla_group_leader", status.leader ?? 0, at);
     metrics.set("flotilla_group_commit_index", status.commit, at);
@@ -159,6 +160,7 @@ export class NodeMetrics {
 const SCRAPE_MS = 2_000;
 const SHARD_GAUGES = [
   "flotilla_group_role",
+  "flotilla_group_stopped",
   "flotilla_group_term",
   "flotilla_group_leader",
   "flotilla_group_commit_index",

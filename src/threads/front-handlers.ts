@@ -18,6 +18,8 @@ export interface FrontParts {
   readonly consensus: () => ConsensusRpc;
   /** Answers what another node asks over the peer port. */
   readonly peerCall: (name: string, body: Uint8Array) => Promise<Uint8Array>;
+  /** Whether the disk of the data directory is full for everything on it, not for one shard alone. */
+  readonly isDiskFull: () => boolean;
   /** The node cannot go on: its log failed, or its catalogue. */
   readonly fatal: (why: string) => void;
 }
@@ -60,10 +62,10 @@ export function consensusHandlers(parts: FrontParts): Handlers<ConsensusReports>
         case "stopped": {
           const { group, why, code } = change;
           roles.changed(group, { stopped: { why, code } });
-          // One shard may fail by itself; without the log or the catalogue nothing can be promised any more, and on a
-          // full disk the next write of any shard fails as well.
+          // One shard may fail by itself, also for want of space of its own. Without the log or the catalogue nothing
+          // can be promised any more, and on a full disk the next write of any shard fails as well.
           if (code?.startsWith("LOG_") === true) fatal(`the log failed: ${why}`);
-          else if (code === "STORE_FULL") fatal(`the disk is full: ${why}`);
+          else if (code === "STORE_FULL" && parts.isDiskFull()) fatal(`the disk is full: ${why}`);
           else if (group === 0) fatal(`the catalogue failed: ${why}`);
           return;
         }

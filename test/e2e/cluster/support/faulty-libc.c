@@ -3,6 +3,7 @@
  * FLOTILLA_FAULTS names, one word per line, read again at most every 20 ms:
  *   fsync     flushes fail with EIO
  *   full      writes to regular files fail with ENOSPC
+ *   in PART   both of these only for files whose path contains PART, which ends the line
  *   clock N   the wall clock is N seconds off; the monotonic one goes on
  */
 #define _GNU_SOURCE
@@ -23,6 +24,9 @@
 static atomic_int fsync_fails, disk_full;
 static atomic_long clock_off;
 static atomic_llong next_look_ms;
+/* Two, so that one is whole while the other is written: whoever looks is one at a time for 20 ms. */
+static char parts[2][128];
+static atomic_int part_now;
 
 static long long now_ms(void) {
   struct timespec now;
@@ -45,10 +49,31 @@ static void look(void) {
     syscall(SYS_close, fd);
   }
   const char *off = strstr(text, "clock ");
+  const char *in = strstr(text, "in ");
+  size_t length_in = in == NULL ? 0 : strcspn(in + 3, "\n");
+  int other = 1 - atomic_load(&part_now);
+  if (length_in >= sizeof parts[0]) length_in = sizeof parts[0] - 1;
+  if (length_in > 0) memcpy(parts[other], in + 3, length_in);
+  parts[other][length_in] = 0;
+  atomic_store(&part_now, other);
   atomic_store(&fsync_fails, strstr(text, "fsync") != NULL);
   atomic_store(&disk_full, strstr(text, "full") != NULL);
   atomic_store(&clock_off, off == NULL ? 0 : atol(off + 6));
   errno = kept;
+}
+
+/* Whether what fails fails for this file. */
+static int concerns(int fd) {
+  const char *part = parts[atomic_load(&part_now)];
+  if (part[0] == 0) return 1;
+  char link[40], path[1024];
+  int kept = errno;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  long length = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+  errno = kept;
+  if (length < 0) return 0;
+  path[length] = 0;
+  return strstr(path, part) != NULL;
 }
 
 static int refuses(int fd) {
@@ -56,18 +81,19 @@ static int refuses(int fd) {
   if (!atomic_load(&disk_full)) return 0;
   struct stat about;
   if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) return 0;
+  if (!concerns(fd)) return 0;
   errno = ENOSPC;
   return 1;
 }
 
 int fsync(int fd) {
   look();
-  if (atomic_load(&fsync_fails)) { errno = EIO; return -1; }
+  if (atomic_load(&fsync_fails) && concerns(fd)) { errno = EIO; return -1; }
   return (int)syscall(SYS_fsync, fd);
 }
 int fdatasync(int fd) {
   look();
-  if (atomic_load(&fsync_fails)) { errno = EIO; return -1; }
+  if (atomic_load(&fsync_fails) && concerns(fd)) { errno = EIO; return -1; }
   return (int)syscall(SYS_fdatasync, fd);
 }
 ssize_t write(int fd, const void *bytes, size_t count) {

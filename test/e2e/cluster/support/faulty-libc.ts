@@ -29,7 +29,7 @@ export class FaultyLibc implements Disposable {
     this.set(node, "");
     return { LD_PRELOAD: this.#library, FLOTILLA_FAULTS: this.#file(node) };
   }
-  /** `fsync`, `full`, `clock SECONDS`, several with line ends between; empty: nothing fails. */
+  /** `fsync`, `full`, `clock SECONDS`, `in PART_OF_PATH`, with line ends between; empty: nothing fails. */
   set(node: number, faults: string): void {
     writeFileSync(this.#file(node), faults);
   }

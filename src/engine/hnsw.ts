@@ -67,10 +67,13 @@ export class NativeDistance {
   }
 }
 
+type Native = InstanceType<typeof hnswlib.HierarchicalNSW>;
+
 /** One graph: add, tombstone, search; labels are never used twice. */
 export class HnswGraph {
   readonly spec: VectorSpec;
-  readonly #index: InstanceType<typeof hnswlib.HierarchicalNSW>;
+  /** null until the first point: the library's locks alone are 2.6 MB, which a thousand empty shards would pay for. */
+  #index: Native | null;
   readonly #members: LabelSet;
   readonly #deleted: LabelSet;
   /** Tombstones that came while the graph was being written; set afterwards. */
@@ -84,7 +87,8 @@ export class HnswGraph {
   private constructor(
     spec: VectorSpec,
     parts: {
-      index: InstanceType<typeof hnswlib.HierarchicalNSW>;
+      index: Native | null;
+      capacity: number;
       members: LabelSet;
       deleted: LabelSet;
     },
@@ -93,19 +97,12 @@ export class HnswGraph {
     this.#index = parts.index;
     this.#members = parts.members;
     this.#deleted = parts.deleted;
-    this.#capacity = parts.index.getMaxElements();
+    this.#capacity = parts.capacity;
   }
 
   static empty(spec: VectorSpec, expected = 0): HnswGraph {
-    const index = new hnswlib.HierarchicalNSW(spaceOf(spec), spec.dimension);
-    index.initIndex({
-      maxElements: Math.max(CAPACITY_MIN, expected),
-      m: spec.m,
-      efConstruction: spec.efConstruct,
-      randomSeed: SEED,
-      allowReplaceDeleted: false,
-    });
-    return new HnswGraph(spec, { index, members: new LabelSet(), deleted: new LabelSet() });
+    const capacity = Math.max(CAPACITY_MIN, expected);
+    return new HnswGraph(spec, { index: null, capacity, members: new LabelSet(), deleted: new LabelSet() });
   }
 
   /**
@@ -128,7 +125,7 @@ export class HnswGraph {
       throw new EngineError("GRAPH_FAILED", `${saved.file}: ${members.size} points, not ${saved.count}`);
     const deleted = new LabelSet();
     for (const label of saved.deleted) deleted.add(label);
-    return new HnswGraph(spec, { index, members, deleted });
+    return new HnswGraph(spec, { index, capacity: index.getMaxElements(), members, deleted });
   }
 
   /** Points in the graph, tombstones among them. */
@@ -146,7 +143,7 @@ export class HnswGraph {
 
   /** Slots of capacity and the fixed locks; V8 does not see this memory. */
   get bytes(): number {
-    if (this.#freed) return 0;
+    if (this.#freed || this.#index === null) return this.#members.bytes;
     const slot = 8 * this.spec.m + 4 * this.spec.dimension + 150;
     return this.count * slot + 2_600_000 + this.#members.bytes;
   }
@@ -171,7 +168,7 @@ export class HnswGraph {
     invariant(!this.#members.has(label), () => `label ${label} is used once`);
     checked(vector, this.spec.dimension);
     if (this.count === this.#capacity) this.#grow();
-    this.#native(() => this.#index.addPoint(vector, label));
+    this.#native(() => this.#made().addPoint(vector, label));
     this.#members.add(label);
   }
 
@@ -180,7 +177,7 @@ export class HnswGraph {
     this.#mustBeUsable();
     if (!this.#members.has(label) || this.#deleted.has(label)) return;
     if (this.#saving) return this.#deferred.add(label);
-    this.#native(() => this.#index.markDelete(label));
+    this.#native(() => this.#made().markDelete(label));
     this.#deleted.add(label);
   }
 
@@ -194,10 +191,11 @@ export class HnswGraph {
     this.#mustBeUsable();
     const wanted = Math.min(k, this.count);
     if (wanted === 0) return NOTHING;
-    this.#index.setEf(Math.max(ef, wanted));
+    const index = this.#made();
+    index.setEf(Math.max(ef, wanted));
     // Only a bitmap lookup inside the callback: an exception there would abort the process.
     const filter = this.#deferred.size === 0 ? undefined : this.#isAllowed;
-    return this.#native(() => this.#index.searchKnn(this.#query, wanted, filter));
+    return this.#native(() => index.searchKnn(this.#query, wanted, filter));
   }
 
   /**
@@ -209,7 +207,7 @@ export class HnswGraph {
     invariant(!this.#saving, "one save at a time");
     this.#saving = true;
     try {
-      await this.#index.writeIndex(file);
+      await this.#made().writeIndex(file);
     } catch (thrown) {
       throw new EngineError("GRAPH_FAILED", `${file}: ${errorOf(thrown).message}`, { cause: thrown });
     } finally {
@@ -225,14 +223,30 @@ export class HnswGraph {
     if (this.#freed) return;
     invariant(!this.#saving, "a graph that is being written stays");
     this.#freed = true;
-    this.#index.initIndex(1);
+    this.#index?.initIndex(1);
+    this.#index = null;
     this.#members.clear();
     this.#deleted.clear();
   }
 
+  #made(): Native {
+    if (this.#index !== null) return this.#index;
+    const { spec } = this;
+    const index = new hnswlib.HierarchicalNSW(spaceOf(spec), spec.dimension);
+    index.initIndex({
+      maxElements: this.#capacity,
+      m: spec.m,
+      efConstruction: spec.efConstruct,
+      randomSeed: SEED,
+      allowReplaceDeleted: false,
+    });
+    this.#index = index;
+    return index;
+  }
+
   #grow(): void {
     const capacity = Math.max(CAPACITY_MIN, Math.ceil(this.#capacity * GROWTH));
-    this.#native(() => this.#index.resizeIndex(capacity));
+    this.#native(() => this.#made().resizeIndex(capacity));
     this.#capacity = capacity;
   }
 

@@ -151,6 +151,8 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
         opened: ({ collection, shard, group }, ms) =>
           log.info({ collection, shard, group, ms: Math.round(ms) }, "shard serves"),
         removed: (group) => log.info({ group }, "shard removed"),
+        restarting: ({ collection, shard, group }) =>
+          log.info({ collection, shard, group }, "shard restarts, as asked"),
         failed: (group, doing, error) => log.error({ group, error: error.message }, `cannot ${doing} shard`),
       },
     },

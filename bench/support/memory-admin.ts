@@ -103,6 +103,13 @@ export class MemoryAdmin implements ClusterAdmin {
     await Promise.resolve();
   }
 
+  async restartReplica(collection: string, shard: number, nodeId: number | null): Promise<void> {
+    const place = this.#shard(collection, shard);
+    if (nodeId !== null && !place.voters.includes(nodeId))
+      throw new ApiError("INVALID", `Wrong input: node ${nodeId} has no replica of shard ${shard}`);
+    await Promise.resolve();
+  }
+
   aliases(): readonly Alias[] {
     return [...this.#aliases].map(([alias, collection]) => ({ alias, collection }));
   }

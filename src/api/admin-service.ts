@@ -80,6 +80,15 @@ export class AdminService {
     await this.#admin.transferLeader(at.collection, at.shard, at.nodeId, options);
   }
 
+  /** `nodeId` null: on the node that was asked. */
+  async restartReplica(
+    _permit: ClusterPermit<"manage">,
+    at: Omit<ReplicaPlace, "nodeId"> & { readonly nodeId: number | null },
+    options: CallOptions,
+  ): Promise<void> {
+    await this.#admin.restartReplica(at.collection, at.shard, at.nodeId, options);
+  }
+
   /** A replica on another node instead of this one: first the new one votes, then the old one goes. */
   async moveReplica(
     permit: ClusterPermit<"manage">,

@@ -30,6 +30,7 @@ export interface ShardActions {
 export interface ControllerEvents {
   readonly opened: (place: ShardPlace, tookMs: number) => void;
   readonly removed: (group: number) => void;
+  readonly restarting: (place: ShardPlace) => void;
   /** A shard could not be opened or removed: others go on. */
   readonly failed: (group: number, doing: "open" | "remove", error: Error) => void;
 }
@@ -84,6 +85,20 @@ export class Controller {
     for (const place of places) if (!this.#local.has(place.group)) this.#open(place);
   }
 
+  /**
+   * Closes the shard and opens it again, whatever became of it; one that is opening is waited for instead. Resolves when
+   * it serves; throws why it does not.
+   */
+  async restart(group: number): Promise<void> {
+    const local = this.#local.get(group);
+    if (local === undefined) throw new Error(`group ${group} has no place on this node`);
+    if (local.state !== "opening") {
+      this.#events.restarting(local.place);
+      this.#open(local.place, this.#actions.close(group));
+    }
+    await this.opened([group]);
+  }
+
   /** Resolves when all of them are open; throws the first failure. */
   async opened(groups: readonly number[]): Promise<void> {
     for (const group of groups) {
@@ -134,13 +149,12 @@ export class Controller {
     );
   }
 
-  #open(place: ShardPlace): void {
+  /** `closed`: what has to be over before. A replica may come back while the one before it is still being removed. */
+  #open(place: ShardPlace, closed = this.#closing.get(place.group)?.removed): void {
     const startedAtMs = performance.now();
     const local: Local = { place, opening: Promise.resolve(), state: "opening", error: null };
-    // A replica may come back while the one before it is still being removed: one directory, one after the other.
-    const before = this.#closing.get(place.group);
     const opened =
-      before === undefined ? this.#actions.open(place) : before.removed.then(() => this.#actions.open(place));
+      closed === undefined ? this.#actions.open(place) : closed.then(() => this.#actions.open(place));
     local.opening = opened.then(
       () => {
         local.state = "open";

@@ -1,4 +1,4 @@
-/** `flotilla shards list|add-voter|remove-voter|transfer`: where the replicas of a collection are. */
+/** `flotilla shards list|add-voter|remove-voter|transfer|restart`: where the replicas of a collection are. */
 import { InvalidArgumentError, type Command } from "commander";
 import { connect, print, table, wholeNumber, withConnection, type Connection } from "./connection.ts";
 import type { HttpClient } from "./http-client.ts";
@@ -102,6 +102,22 @@ export function registerShards(program: Command): void {
       print(options, result, () => `node ${node} leads shard ${shard} of ${collection}`);
     },
   );
+
+  withConnection(
+    shards
+      .command("restart")
+      .description("close a replica and open it again: the way back for one that stopped")
+      .argument("<collection>")
+      .argument("<shard>", "its number, from 0 on", shardNumber)
+      .argument("[node]", "the node's id; default: the node asked", wholeNumber),
+  ).action(async (collection: string, shard: number, node: number | undefined, options: Connection) => {
+    using client = connect(options);
+    const path = collectionPath(collection, `/shards/${shard}/restart`);
+    const body = node === undefined ? {} : { node_id: node };
+    const result = await call(client, "POST", path, body, JSON_BODY);
+    const where = node === undefined ? "the node asked" : `node ${node}`;
+    print(options, result, () => `shard ${shard} of ${collection} serves again on ${where}`);
+  });
 }
 
 const JSON_BODY = { "content-type": "application/json" } as const;

@@ -14,11 +14,12 @@ import type { Consensus, Engines, Peers } from "./ports.ts";
 import { Proposer } from "./proposer.ts";
 import { ReadPath } from "./read-path.ts";
 import { ReplicaReads } from "./replica-reads.ts";
+import { restartHere, restartReplica } from "./restarts.ts";
 import type { Roles } from "./roles.ts";
 import { survey } from "./survey.ts";
 import { systemTimers, type Timers } from "./timers.ts";
 import { elsewhere, leaderStatus, nodeViews, ownShard, shardView, type Reports } from "./views.ts";
-import { VoterChanges } from "./voter-changes.ts";
+import { placementOf, VoterChanges } from "./voter-changes.ts";
 import { Writable } from "./writable.ts";
 import { within } from "./within.ts";
 import { WritePath, type EncodeEntry } from "./write-path.ts";
@@ -71,7 +72,7 @@ export interface ClusterRouterOptions {
 
 export interface ClusterRouterParts {
   readonly catalogue: CatalogueView;
-  readonly controller: Pick<Controller, "isOpen" | "error" | "closed" | "places">;
+  readonly controller: Pick<Controller, "isOpen" | "error" | "closed" | "places" | "restart">;
   readonly consensus: Consensus;
   readonly engines: Engines;
   readonly peers: Peers;
@@ -100,6 +101,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   readonly #reads: ReadPath;
   readonly #writable: Writable;
   readonly #voters: VoterChanges;
+  readonly #restart: (group: number, signal: AbortSignal) => Promise<void>;
   readonly #survey: (signal: AbortSignal) => Promise<Reports>;
 
   constructor(options: ClusterRouterOptions, parts: ClusterRouterParts) {
@@ -120,7 +122,9 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
       { nodeId, timeoutMs, tryMs, leaderMs },
       { local, leaders, replicasOf, timers },
     );
-    const serving = { ...parts, nodeId, timers, local, shards: controller };
+    const reopening = { ...parts, nodeId, timers, local, reopen: (at: number) => controller.restart(at) };
+    this.#restart = (group, signal) => restartHere(reopening, { group, signal });
+    const serving = { ...parts, nodeId, timers, local, shards: controller, restart: this.#restart };
     this.handlers = nodeHandlers(serving);
     this.#leaders = leaders;
     this.#local = local;
@@ -325,6 +329,16 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   }
   async transferLeader(name: string, shard: number, nodeId: number, options: CallOptions): Promise<void> {
     await this.#voters.transfer(name, shard, nodeId, options);
+  }
+  async restartReplica(
+    name: string,
+    shard: number,
+    node: number | null,
+    options: CallOptions,
+  ): Promise<void> {
+    const placement = placementOf(this.#collection(name), shard);
+    const parts = { ...this.#options, peers: this.#parts.peers, here: this.#restart };
+    await restartReplica(parts, { placement, node }, options);
   }
 
   leaderOf(name: string, shard: number): LeaderView | null {

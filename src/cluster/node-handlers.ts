@@ -25,6 +25,7 @@ export interface NodeHandlersParts {
   readonly local: LocalReplica;
   readonly timers: Timers;
   readonly node: () => NodeStatus;
+  readonly restart: (group: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Bounds waiting for freshness; the caller's own deadline, which the signal carries, usually ends it before. */
@@ -55,13 +56,23 @@ export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
     changeMembership: ({ group, steps, timeoutMs }, { signal }) =>
       mapped(consensus.changeMembership(group, steps, { timeoutMs, signal })),
     transfer: ({ group, to, timeoutMs }, { signal }) => handOver(parts, { group, to, timeoutMs, signal }),
+    restart: async ({ group }, { signal }) => {
+      await parts.restart(group, signal);
+      return { kind: "done" };
+    },
     node: () => Promise.resolve(parts.node()),
   };
 }
 
 /** Every group that is, or should be, open on this node. */
 export async function groupReports(
-  { nodeId, consensus, engines, shards, roles }: Omit<NodeHandlersParts, "local" | "timers" | "node">,
+  {
+    nodeId,
+    consensus,
+    engines,
+    shards,
+    roles,
+  }: Omit<NodeHandlersParts, "local" | "timers" | "node" | "restart">,
   signal: AbortSignal,
 ): Promise<{ readonly node: number; readonly groups: readonly GroupReport[] }> {
   const statuses = new Map(

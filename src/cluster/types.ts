@@ -252,6 +252,16 @@ export interface ClusterAdmin {
   removeVoter(collection: string, shard: number, nodeId: number, options: VoterOptions): Promise<void>;
   /** Resolves when the node leads. INVALID: no such shard, or no replica there; CONFLICT: why it cannot take over. */
   transferLeader(collection: string, shard: number, nodeId: number, options: CallOptions): Promise<void>;
+  /**
+   * Closes the replica on that node (null: the one that was asked) and opens it again; resolves when it takes part.
+   * INVALID: no such shard, or no replica there; SHARD_FAILED: why it does not open.
+   */
+  restartReplica(
+    collection: string,
+    shard: number,
+    nodeId: number | null,
+    options: CallOptions,
+  ): Promise<void>;
   /** In order of alias. */
   aliases(): readonly Alias[];
   changeAliases(actions: readonly AliasAction[], options: CallOptions): Promise<void>;

@@ -89,9 +89,7 @@ export class VoterChanges {
   }
 
   #placement(name: string, shard: number): Placement {
-    const found = this.#parts.collection(name).placement.find((placement) => placement.shard === shard);
-    if (found !== undefined) return found;
-    throw invalid(`collection \`${name}\` has no shard ${shard}`);
+    return placementOf(this.#parts.collection(name), shard);
   }
 
   async #lead(place: Placement, signal: AbortSignal): Promise<GroupStatus> {
@@ -183,6 +181,13 @@ export class VoterChanges {
       );
     }
   }
+}
+
+/** INVALID: the collection has no such shard. */
+export function placementOf({ name, placement }: CatalogueCollection, shard: number): Placement {
+  const found = placement.find((place) => place.shard === shard);
+  if (found !== undefined) return found;
+  throw invalid(`collection \`${name}\` has no shard ${shard}`);
 }
 
 /** What remains must be able to decide, or the shard stands still. */

@@ -24,7 +24,7 @@ const ok = { result: true } as const;
 const NODE = object({ node_id: required(whole(1)) });
 
 /** A whole number that is a part of the path. */
-function numberIn(params: Params, name: string): number {
+export function numberIn(params: Params, name: string): number {
   const part = params[name] ?? "";
   if (/^(0|[1-9][0-9]{0,9})$/.test(part)) return Number(part);
   throw wrong({ parent: null, key: `the ${name} in the path` }, "must be a whole number");

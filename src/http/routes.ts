@@ -5,6 +5,7 @@ import { collectionRoutes } from "./collection-routes.ts";
 import { docsRoutes } from "./docs-routes.ts";
 import { openApi } from "./openapi.ts";
 import { readRoutes } from "./read-routes.ts";
+import { restartRoutes } from "./restart-routes.ts";
 import type { Route } from "./route.ts";
 import { systemRoutes } from "./system-routes.ts";
 import { writeRoutes } from "./write-routes.ts";
@@ -15,6 +16,7 @@ export function routes(parts: { readonly limits: Limits; metricsText(): Promise<
     ...docsRoutes((version) => openApi(table, version)),
     ...collectionRoutes,
     ...clusterRoutes,
+    ...restartRoutes,
     ...readRoutes(parts.limits),
     ...writeRoutes(parts.limits),
   ];

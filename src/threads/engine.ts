@@ -103,6 +103,8 @@ class EngineThread {
   async #close(group: number): Promise<void> {
     const shard = this.#shards.get(group);
     this.#shards.delete(group);
+    // What it was busy with, or why it stopped, is over.
+    this.#front.notify("shard", { group, busy: null });
     await shard?.engine.close();
   }
 

@@ -40,6 +40,7 @@ function controllerOf(node: Node, nodeId = 1) {
       events: {
         opened: ({ group }) => events.push(`opened ${group}`),
         removed: (group) => events.push(`removed ${group}`),
+        restarting: ({ group }) => events.push(`restarting ${group}`),
         failed: (group, doing, error) => events.push(`${doing} ${group}: ${error.message}`),
       },
     },
@@ -160,4 +161,59 @@ test("a replica that comes back waits until the one before it is gone", async ()
   node.release("destroy 1024");
   await controller.opened([1024]);
   expect(node.did).toEqual(["open 1024", "close 1024", "destroy 1024", "open 1024"]);
+});
+
+describe("a restart", () => {
+  test("closes the shard, then opens it, and touches no other", async () => {
+    const node = new Node();
+    const { controller, events } = controllerOf(node);
+    await controller.start(() => catalogueOf("a", "b").collections());
+    node.did.length = 0;
+    events.length = 0;
+    await controller.restart(1024);
+    expect(node.did).toEqual(["close 1024", "open 1024"]);
+    expect(events).toEqual(["restarting 1024", "opened 1024"]);
+    await expect(controller.restart(9)).rejects.toThrow("group 9 has no place on this node");
+  });
+
+  test("opens one that failed, and says when it fails again", async () => {
+    const node = new Node();
+    const { controller } = controllerOf(node);
+    node.failing.add(1024);
+    await expect(controller.start(() => catalogueOf("a").collections())).rejects.toThrow("disk trouble");
+    await expect(controller.restart(1024)).rejects.toThrow("disk trouble");
+    node.failing.clear();
+    await controller.restart(1024);
+    expect(controller.isOpen(1024)).toBe(true);
+    expect(controller.problems()).toEqual([]);
+  });
+
+  test("of a shard that is being restarted waits for it", async () => {
+    const node = new Node();
+    const { controller } = controllerOf(node);
+    await controller.start(() => catalogueOf("a").collections());
+    node.did.length = 0;
+    node.hold.add("close 1024");
+    const both = [controller.restart(1024), controller.restart(1024)];
+    expect(controller.isOpen(1024)).toBe(false);
+    node.release("close 1024");
+    await Promise.all(both);
+    expect(node.did).toEqual(["close 1024", "open 1024"]);
+  });
+
+  test("of one that is removed meanwhile ends with the removal", async () => {
+    const node = new Node();
+    const state = catalogueOf("a");
+    const { controller } = controllerOf(node);
+    await controller.start(() => state.collections());
+    node.hold.add("open 1024");
+    const restarted = controller.restart(1024);
+    state.apply(2, command(2, { kind: "deleteCollection", name: "a" }));
+    controller.follow(state.collections());
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    node.release("open 1024");
+    await restarted;
+    await controller.settled();
+    expect([...node.here]).toEqual([]);
+  });
 });

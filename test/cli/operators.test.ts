@@ -79,6 +79,10 @@ describe("flotilla shards", () => {
     expect(await flotilla(rest, "shards", "transfer", "city", "0", "2")).toBe(
       "node 2 leads shard 0 of city\n",
     );
+    expect(await flotilla(rest, "shards", "restart", "city", "0", "2")).toBe(
+      "shard 0 of city serves again on node 2\n",
+    );
+    expect(await flotilla(rest, "shards", "restart", "city", "0")).toContain("on the node asked");
     const removed = await flotilla(rest, "shards", "remove-voter", "city", "0", "1", "--no-wait");
     expect(removed).toBe("node 1 is to vote no more in shard 0 of city\n");
     const rows = cells(await flotilla(rest, "shards", "list", "city"));

@@ -38,6 +38,37 @@ describe("what an operator sees and asks for", () => {
     expect(world().group(group).term).toBe(2);
   });
 
+  test("a replica is restarted on the node asked or on another, after its leadership moved away", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, 2);
+    await world().router(1).restartReplica("c", 0, 2, { signal: patient() });
+    expect(world().node(2).restarted).toEqual([group]);
+    expect(world().group(group).leader).not.toBe(2);
+    world().lead(group, 2);
+    await world().router(3).restartReplica("c", 0, null, { signal: patient() });
+    expect(world().node(3).restarted).toEqual([group]);
+    expect(world().group(group).leader).toBe(2);
+  });
+
+  test("a restart that cannot be, or does not succeed, says why", async () => {
+    const [group = 0] = await start(3, { replicationFactor: 2 });
+    const members = world().group(group).members;
+    const [outsider = 0] = [1, 2, 3].filter((node) => !members.includes(node));
+    const [member = 0] = members;
+    const router = world().router(outsider);
+    const options = { signal: patient() };
+    await expect(router.restartReplica("c", 0, null, options)).rejects.toMatchObject({
+      code: "INVALID",
+      message: expect.stringContaining(`no replica on node ${outsider}`),
+    });
+    await expect(router.restartReplica("c", 7, member, options)).rejects.toMatchObject({ code: "INVALID" });
+    world().node(member).restartFault = new Error("the disk still fails");
+    await expect(router.restartReplica("c", 0, member, options)).rejects.toMatchObject({
+      code: "SHARD_FAILED",
+      message: expect.stringContaining("the disk still fails"),
+    });
+  });
+
   test("changes of voters that make no sense are refused with the reason", async () => {
     await start(4, { replicationFactor: 2 });
     const members = world().catalogue.collection("c")?.placement[0]?.founders ?? [];

@@ -207,6 +207,9 @@ export class Node {
   /** What another node's call runs into; a test may put something in between. */
   readonly handlers: { current: NodeCallHandlers };
   address = "";
+  /** Groups this node was told to close and open again, and why it cannot. */
+  readonly restarted: number[] = [];
+  restartFault: Error | null = null;
   readonly #world: World;
   readonly #server = new Server();
   readonly #events = new Events();
@@ -251,6 +254,10 @@ export class Node {
           isOpen: (group) => this.#holds(group),
           error: () => null,
           closed: () => Promise.resolve(),
+          restart: (group) => {
+            this.restarted.push(group);
+            return this.restartFault === null ? Promise.resolve() : Promise.reject(this.restartFault);
+          },
           places: () => [],
         },
         consensus: this.#consensus(),

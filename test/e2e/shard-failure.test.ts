@@ -96,9 +96,27 @@ test(
       expect(metrics).toMatch(/^flotilla_group_stopped\{collection="c",shard="1"\} 0$/m);
       expect(node.stderr.match(/"msg":"group stopped"|group stopped/g)).toHaveLength(1);
 
-      // The disk works again: so does the shard, after the node's next start.
+      // While the disk fails, an attempt to open it again fails and says so; the other shard is none the worse.
+      const restart = "/collections/c/shards/0/restart";
+      const early = await rig.client.call("POST", restart, {});
+      expect([early.status, errorOf(early).code]).toEqual([503, "SHARD_FAILED"]);
+      expect((await rig.text("/readyz")).status).toBe(503);
+      held.push(...acknowledged(await rig.writes(3_000, 20)));
+
+      // It works again: so does the shard, without the node's end; one that runs well is opened again as well.
       libc.set(NODE, "");
-      await node.stop();
+      for (let times = 0; times < 2; times++) {
+        // The library looks at what is to fail every 20 ms.
+        await expect.poll(async () => (await rig.client.call("POST", restart, {})).status).toBe(200);
+        expect(await rig.text("/readyz")).toEqual({ status: 200, text: "all shards are ready\n" });
+        const again = acknowledged(await rig.writes(4_000 + 100 * times, 20));
+        expect(again).toHaveLength(20);
+        held.push(...again);
+      }
+      const now = await rig.client.all("c");
+      expect(held.filter((id) => !now.has(id))).toEqual([]);
+      expect((await rig.text("/metrics")).text).toMatch(/^flotilla_group_stopped\{.*shard="0"\} 0$/m);
+      expect(await node.stop()).toMatchObject({ code: 0 });
     }
     await using node = await NodeProcess.start(options);
     const rig = new Rig(node);

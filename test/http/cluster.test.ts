@@ -57,6 +57,10 @@ describe("shards", () => {
     expect(errorOf(await rest.call("POST", voters, { node: 2 }))).toMatchObject({ code: "BAD_REQUEST" });
     expect((await rest.call("POST", "/collections/city/shards/0/leader", { node_id: 2 })).status).toBe(200);
     expect((await rest.call("GET", "/collections/city/shards/0")).body.result).toMatchObject({ leader: 2 });
+    const restart = "/collections/city/shards/0/restart";
+    expect((await rest.call("POST", restart, { node_id: 2 })).body.result).toBe(true);
+    expect((await rest.call("POST", restart, {})).status).toBe(200);
+    expect(errorOf(await rest.call("POST", restart, { node_id: 3 }))).toMatchObject({ code: "INVALID" });
     expect((await rest.call("DELETE", `${voters}/1?wait=false`)).status).toBe(200);
     expect(errorOf(await rest.call("DELETE", `${voters}/2`))).toMatchObject({ code: "CONFLICT" });
   });

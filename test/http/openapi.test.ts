@@ -81,6 +81,7 @@ const SUCCESSES: readonly (readonly [method: string, url: string, body?: object]
   ["GET", S],
   ["POST", `${S}/voters`, { node_id: 2 }],
   ["POST", `${S}/leader`, { node_id: 2 }],
+  ["POST", `${S}/restart`, { node_id: 2 }],
   ["DELETE", `${S}/voters/:node`],
   [
     "POST",

@@ -66,6 +66,7 @@ const REQUESTS: Readonly<Record<NodeMethod, Check>> = {
   groups: isObject,
   changeMembership: shape({ group: whole, steps: listOf(step), timeoutMs: duration }),
   transfer: shape({ group: whole, to: whole, timeoutMs: duration }),
+  restart: shape({ group: whole }),
   node: isObject,
 };
 
@@ -119,6 +120,7 @@ const REPLIES: Readonly<Record<NodeMethod, Check>> = {
   groups: shape({ node: whole, groups: listOf(report) }),
   changeMembership: outcome,
   transfer: outcome,
+  restart: outcome,
   node: shape({ nodeId: whole, version: text, ready: flag }),
 };
 

@@ -89,6 +89,11 @@ export type NodeCallsContract = {
     readonly request: { readonly group: number; readonly to: number; readonly timeoutMs: number };
     readonly reply: TransferOutcome;
   };
+  /** Closes the replica on that node and opens it again; answers when it takes part. */
+  readonly restart: {
+    readonly request: { readonly group: number };
+    readonly reply: { readonly kind: "done" };
+  };
   readonly node: { readonly request: Readonly<Record<never, never>>; readonly reply: NodeStatus };
 };
 

@@ -56,6 +56,7 @@ export const NO_HANDLERS: NodeCallHandlers = {
   groups: refuse,
   changeMembership: refuse,
   transfer: refuse,
+  restart: refuse,
   node: refuse,
 };
 

@@ -1,0 +1,62 @@
+/** A load in a closed loop, with the processor time that the node spent on it. */
+import type { HttpClient } from "../../src/cli/http-client.ts";
+import { closedLoop } from "../figures-cluster/load.ts";
+
+export interface Round {
+  readonly perSecond: number;
+  /** Milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Of all the node's threads, per request, microseconds. */
+  readonly cpuMicros: number;
+  readonly failures: number;
+}
+
+export class Meter {
+  readonly #http: HttpClient;
+
+  constructor(http: HttpClient) {
+    this.#http = http;
+  }
+
+  /** `settle`: what a request leaves behind to be done is part of its processor time. */
+  async round(load: {
+    readonly clients: number;
+    readonly seconds: number;
+    readonly send: (request: number) => Promise<boolean>;
+    readonly settle?: () => Promise<void>;
+  }): Promise<Round> {
+    const before = await this.#cpuSeconds();
+    const { perSecond, failures, latencyMs } = await closedLoop(load.clients, load.seconds, load.send);
+    await load.settle?.();
+    const spent = (await this.#cpuSeconds()) - before;
+    const requests = Math.max(1, perSecond * load.seconds);
+    return {
+      perSecond,
+      p50: latencyMs.p50,
+      p99: latencyMs.p99,
+      cpuMicros: (spent * 1e6) / requests,
+      failures,
+    };
+  }
+
+  async #cpuSeconds(): Promise<number> {
+    const { body } = await this.#http.request("GET", "/metrics");
+    const found = /^\w*process_cpu_seconds_total ([0-9.e+-]+)/m.exec(body.toString())?.[1];
+    if (found === undefined) throw new Error("the node's metrics lack process_cpu_seconds_total");
+    return Number(found);
+  }
+}
+
+/** The middle of each figure by itself. */
+export function median(rounds: readonly Round[]): Round {
+  const middle = (of: (round: Round) => number): number =>
+    rounds.map(of).sort((a, b) => a - b)[Math.floor(rounds.length / 2)] ?? 0;
+  return {
+    perSecond: middle(({ perSecond }) => perSecond),
+    p50: middle(({ p50 }) => p50),
+    p99: middle(({ p99 }) => p99),
+    cpuMicros: middle(({ cpuMicros }) => cpuMicros),
+    failures: rounds.reduce((sum, { failures }) => sum + failures, 0),
+  };
+}

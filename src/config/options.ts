@@ -55,7 +55,7 @@ const OWN = {
 
   "http.addr": { kind: "address", flag: "--http-addr", default: "127.0.0.1:6333", about: "Where REST is served.", reason: "Loopback, so that nothing is open to a network before a key is set; 6333 is what clients try first." },
 
-  "grpc.addr": { kind: "address", flag: "--grpc-addr", default: null, about: "Where other nodes send requests on, over gRPC (clients cannot yet); unset: the host of http.addr, its port + 1.", reason: "6334 beside the usual 6333; a port the system chose (0) stays one." },
+  "grpc.addr": { kind: "address", flag: "--grpc-addr", default: null, about: "Where gRPC is served, to clients and to other nodes that send requests on; unset: the host of http.addr, its port + 1.", reason: "6334 beside the usual 6333; a port the system chose (0) stays one." },
 
   "routing.writes": { kind: "choice", choices: ["forward", "redirect"], default: "forward", about: "What a node does with writes that another one leads; `?redirect=true|false` decides for one request.", reason: "Clients drop their credentials on redirects to another host, and a batch may belong to several leaders." },
 

@@ -87,10 +87,11 @@ function quantity({ unit }: NumberRow, value: number): string {
 function errorsTable(): string {
   const retry = { yes: "yes", no: "no", "safe-with-key": "with the same `Idempotency-Key`" };
   return table(
-    ["code", "HTTP", "meaning", "retry"],
+    ["code", "HTTP", "gRPC", "meaning", "retry"],
     Object.entries(ERRORS).map(([code, row]) => [
       `\`${code}\``,
       String(row.http),
+      `\`${row.grpc}\``,
       row.meaning,
       retry[row.retry],
     ]),

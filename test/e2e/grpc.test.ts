@@ -1,12 +1,16 @@
 /** The gRPC API of real processes: one node from its first second on, and three of which one leads. */
 import { Client, credentials } from "@grpc/grpc-js";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { service as HEALTH } from "grpc-health-check";
 import type { MethodDefinition } from "@grpc/proto-loader";
 import { expect, test } from "vitest";
 import { ended, GrpcClient } from "../support/grpc.ts";
 import { ClusterProcess } from "./cluster/cluster-process.ts";
-import { NodeProcess } from "./support/node-process.ts";
+import { NodeProcess, temporaryDirectory } from "./support/node-process.ts";
 
 const C = { collection: "c" };
 const addressOf = ({ readyLine }: NodeProcess): string => /grpc=(\S+)/.exec(readyLine)?.[1] ?? "";
@@ -96,6 +100,21 @@ test("a node serves gRPC once it is ready: keys, points by a stream, searches, a
   const stopping = node.stop();
   expect(await closed).toMatchObject({ code: "UNAVAILABLE", metadata: { "flotilla-code": "NOT_READY" } });
   expect((await stopping).code).toBe(0);
+});
+
+test("the example of the README does what it says", async () => {
+  const block = /<!-- tested:grpc -->\n+```js\n([^]*?)```\n+<!-- \/tested:grpc -->/;
+  const example = block.exec(readFileSync("README.md", "utf8"))?.[1] ?? "";
+  await using node = await NodeProcess.start();
+  using directory = temporaryDirectory();
+  symlinkSync(join(process.cwd(), "node_modules"), join(directory.path, "node_modules"));
+  const program = join(directory.path, "example.mjs");
+  writeFileSync(program, example.replace("127.0.0.1:6334", addressOf(node)));
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [program]);
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/\[ 1, (1|0\.999\d+), '\{"word":"one"\}' \]/);
+  expect(stdout).toMatch(/\[ 'a-name', 0\.714\d+, '\{\}' \]/);
+  expect(stdout).toContain("true [ 'POINT_NOT_FOUND' ]");
 });
 
 test("of three nodes each takes a write, or says who leads when asked to", { timeout: 60_000 }, async () => {

@@ -6,7 +6,7 @@ import type { ClusterAdmin } from "../cluster/types.ts";
 import { sees, type ClusterPermit, type CollectionPermit } from "../auth/permit.ts";
 import { ApiError } from "./errors.ts";
 import { within, type Limits } from "./limits.ts";
-import { checkCollectionName } from "./names.ts";
+import { checkCollectionName, checkNodeId } from "./names.ts";
 import type {
   Alias,
   AliasAction,
@@ -39,6 +39,7 @@ export class AdminService {
   }
 
   async removeNode(_permit: ClusterPermit<"manage">, nodeId: number, options: CallOptions): Promise<void> {
+    checkNodeId(nodeId);
     await this.#admin.removeNode(nodeId, options);
   }
 
@@ -63,6 +64,7 @@ export class AdminService {
   }
 
   async addVoter(_permit: ClusterPermit<"manage">, at: ReplicaPlace, options: VoterOptions): Promise<void> {
+    checkNodeId(at.nodeId);
     await this.#admin.addVoter(at.collection, at.shard, at.nodeId, options);
   }
   async removeVoter(
@@ -70,6 +72,7 @@ export class AdminService {
     at: ReplicaPlace,
     options: VoterOptions,
   ): Promise<void> {
+    checkNodeId(at.nodeId);
     await this.#admin.removeVoter(at.collection, at.shard, at.nodeId, options);
   }
   async transferLeader(
@@ -77,6 +80,7 @@ export class AdminService {
     at: ReplicaPlace,
     options: CallOptions,
   ): Promise<void> {
+    checkNodeId(at.nodeId);
     await this.#admin.transferLeader(at.collection, at.shard, at.nodeId, options);
   }
 
@@ -95,6 +99,7 @@ export class AdminService {
     at: ReplicaPlace & { readonly to: number },
     options: VoterOptions,
   ): Promise<void> {
+    checkNodeId(at.nodeId);
     const wait = { ...options, wait: true };
     await this.addVoter(permit, { ...at, nodeId: at.to }, wait);
     await this.removeVoter(permit, at, options);
@@ -116,6 +121,9 @@ export class AdminService {
   ): Promise<void> {
     within(this.#limits, "batchOperations", actions.length, "the number of actions", "TOO_LARGE");
     for (const action of actions) {
+      // Names that are only looked up go into the log too, which takes none of any length.
+      for (const name of Object.values(action))
+        within(this.#limits, "nameBytes", Buffer.byteLength(name), "the length of the name");
       if (action.kind === "create") checkCollectionName(action.alias, this.#limits);
       if (action.kind === "rename") checkCollectionName(action.to, this.#limits);
     }

@@ -20,6 +20,15 @@ export function checkCollectionName(name: string, limits: Limits): void {
   if (name.trim() !== name) throw bad("must not begin or end with white space");
 }
 
+/** The catalogue's log has no place for a larger one; nodes are numbered from 1. */
+const NODE_ID_MAX = 65_535;
+
+/** Throws INVALID for a number that no node can have. */
+export function checkNodeId(nodeId: number): void {
+  if (nodeId >= 1 && nodeId <= NODE_ID_MAX && Number.isInteger(nodeId)) return;
+  throw new ApiError("INVALID", `Wrong input: a node id is a whole number from 1 to 65535, not ${nodeId}`);
+}
+
 /** Throws unless it has 1 to `limits.idempotency_key_bytes` printable ASCII characters. */
 export function checkIdempotencyKey(key: string, limits: Limits): void {
   if (!/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(key))

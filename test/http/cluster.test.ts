@@ -122,6 +122,28 @@ describe("aliases", () => {
   });
 });
 
+describe("what the catalogue's log could not hold is refused before it gets there:", () => {
+  test.each<[method: string, path: string, body: object | undefined, word: string]>([
+    ["DELETE", "/nodes/0", undefined, "a node id is a whole number from 1 to 65535, not 0"],
+    ["DELETE", "/nodes/4294967296", undefined, "not 4294967296"],
+    ["POST", "/collections/city/shards/0/voters", { node_id: 65_536 }, "not 65536"],
+    ["DELETE", "/collections/city/shards/0/voters/65536", undefined, "not 65536"],
+    ["POST", "/collections/city/shards/0/leader", { node_id: 65_536 }, "not 65536"],
+    ["POST", "/collections/city/cluster", { drop_replica: { shard_id: 0, peer_id: 2 ** 32 } }, "node id"],
+    [
+      "POST",
+      "/collections/aliases",
+      { actions: [{ delete_alias: { alias_name: "x".repeat(600) } }] },
+      "length of the name",
+    ],
+  ])("%s %s", async (method, path, body, word) => {
+    await using rest = await withCity();
+    const answer = await rest.call(method, path, body);
+    expect([answer.status, errorOf(answer).code]).toEqual([422, "INVALID"]);
+    expect(errorOf(answer).error).toContain(word);
+  });
+});
+
 describe("a redirect", () => {
   test("names the leader, and the same path there without the wish to be redirected", async () => {
     await using rest = await withCity();

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiError } from "../../src/api/errors.ts";
 import { limits } from "../../src/api/limits.ts";
 import { routes } from "../../src/http/routes.ts";
-import { faults, isRecord, type Json } from "../support/json-schema.ts";
+import type { Json } from "../support/json-schema.ts";
+import { disagreements as faultsOf, inside } from "../support/openapi-answers.ts";
 import { CITY, startRest, type Rest, type RestAnswer } from "../support/rest.ts";
 
 const table = routes({ limits: limits(), metricsText: () => Promise.resolve("") });
@@ -20,26 +21,12 @@ beforeAll(async () => {
 });
 afterAll(() => rest[Symbol.asyncDispose]());
 
-function inside(value: unknown, ...names: readonly string[]): Json | null {
-  let at: unknown = value;
-  for (const name of names) at = isRecord(at) ? at[name] : undefined;
-  return isRecord(at) ? at : null;
-}
-
-/** What the document says against an answer of a route; undocumented statuses and content types are faults too. */
-function disagreements(method: string, url: string, answer: RestAnswer): readonly string[] {
-  const content = inside(
-    document,
-    ...["paths", pathOf(url), method.toLowerCase(), "responses", String(answer.status), "content"],
-  );
-  if (content === null) return [`status ${answer.status} is not documented`];
-  const [type = ""] = (answer.headers.get("content-type") ?? "").split(";");
-  const schema = inside(content, type, "schema");
-  if (schema === null) return [`content type ${type} is not documented with status ${answer.status}`];
-  if (type !== "application/json") return [];
-  const error = inside(document, "components", "schemas", "Error") ?? {};
-  return faults("$ref" in schema ? error : schema, answer.body);
-}
+const disagreements = (method: string, url: string, answer: RestAnswer): readonly string[] =>
+  faultsOf(document, method, pathOf(url), {
+    status: answer.status,
+    contentType: answer.headers.get("content-type") ?? "",
+    body: answer.body,
+  });
 
 const point = { id: 1, vector: [1, 2, 3, 4], payload: { a: 1 } };
 const some = { points: [1] };

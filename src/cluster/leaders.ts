@@ -1,4 +1,5 @@
 /** Who leads which group: told by the consensus thread for groups held here, learned from answers for the others. */
+import { ApiError } from "../api/errors.ts";
 import type { Peers } from "./ports.ts";
 import type { Roles } from "./roles.ts";
 import type { Timers } from "./timers.ts";
@@ -99,10 +100,15 @@ export class Leaders {
   }
   #turn = 0;
 
-  /** Resolves when something is told of the group, or after a while that grows with the round. Throws the signal's reason. */
+  /**
+   * Resolves when something is told of the group, or after a while that grows with the round. Throws the signal's reason,
+   * and COLLECTION_NOT_FOUND when nobody is to hold the group any more: it was dropped while it was waited for.
+   */
   async pause(group: number, round: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { roles, timers } = this.#parts;
+    const { replicasOf, roles, timers } = this.#parts;
+    if (replicasOf(group).length === 0)
+      throw new ApiError("COLLECTION_NOT_FOUND", "Not found: the collection was dropped meanwhile");
     const ms = Math.min(PAUSE_MS.longest, PAUSE_MS.first * 2 ** Math.min(round, 10));
     let stop: () => void = () => undefined;
     try {

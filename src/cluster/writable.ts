@@ -42,7 +42,10 @@ export class Writable {
     const { leaders, replicasOf, shards } = this.#parts;
     const { group, shard } = place;
     for (let round = 0; ; round++) {
-      for (const node of leaders.reachableFirst(replicasOf(group))) {
+      const replicas = replicasOf(group);
+      // It was dropped again meanwhile: it was made all the same, and there is nothing left to wait for.
+      if (replicas.length === 0) return;
+      for (const node of leaders.reachableFirst(replicas)) {
         const error = shards.error(group);
         if (error !== null) {
           throw new ApiError(

@@ -149,6 +149,25 @@ describe("writes and reads", () => {
     expect(await client.count("c")).toBe(500);
   });
 
+  test("who waits for a collection that is dropped meanwhile is told so at once, not at the deadline", async () => {
+    await using node = await NodeProcess.start();
+    const client = new Client(node.url);
+    const soon = async (method: string, path: string, body: object): Promise<number> =>
+      (await client.call(method, path, body, {}, AbortSignal.timeout(15_000))).status;
+    const shape = { vectors: { size: 2, distance: "Dot" }, shard_number: 2 };
+    const points = { points: [1, 2, 3].map((id) => ({ id, vector: [1, 2] })) };
+    for (let lead = 0; lead < 12; lead++) {
+      const made = soon("PUT", "/collections/c", shape);
+      // Steps of the event loop, so that the end of the collection meets its beginning at many places.
+      for (let step = 0; step < lead * 20; step++) await new Promise((resolve) => setImmediate(resolve));
+      const written = soon("PUT", "/collections/c/points", points);
+      await client.drop("c");
+      expect(await made).toBe(200);
+      expect([200, 404, 503]).toContain(await written);
+      await client.drop("c");
+    }
+  });
+
   test("metrics tell of threads, log and shards", async () => {
     await using node = await NodeProcess.start();
     const client = new Client(node.url);

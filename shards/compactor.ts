@@ -13,7 +13,7 @@ export interface CompactorParts {
   readonly failed: (error: Error) => void;
 }
 
-/** Decides when a log's beginning moves up: never past what the state machine holds on disk. */
+/** Decides when a log's beginning moves up, for its bytes or its age: never past what the state machine holds on disk. */
 export class Compactor {
   readonly #parts: CompactorParts;
   #durable: LogIndex;
@@ -36,8 +36,17 @@ export class Compactor {
   consider(highest: LogIndex): void {
     const { log } = this.#parts;
     if (this.#busy || log.bytes() <= this.#nextAtBytes) return;
+    this.#begin(LogIndex(Math.min(highest, log.cutKeeping(this.#parts.keepBytes))));
+  }
+
+  /** However few bytes it is: everything up to there is old, and whoever takes part has it. */
+  drop(to: LogIndex): void {
+    if (!this.#busy && to > this.#parts.log.boundary().index) this.#begin(to);
+  }
+
+  #begin(wanted: LogIndex): void {
+    const { log } = this.#parts;
     this.#busy = true;
-    const wanted = LogIndex(Math.min(highest, log.cutKeeping(this.#parts.keepBytes)));
     void this.#durableUpTo(wanted).then(
       (durable) => {
         this.#durable = durable;

@@ -10,6 +10,7 @@
  * The host calls `tick`, `drain`, `collect`, `takeWrites` and `written` from its turn; everything else only leaves
  * something in a queue and asks for a turn.
  */
+import { Ages } from "./ages.ts";
 import { Applier } from "./applier.ts";
 import type { ApplyDone } from "./applier.ts";
 import { Compactor } from "./compactor.ts";
@@ -78,6 +79,7 @@ export class GroupLoop implements Group {
   readonly #applier: Applier;
   readonly #source: SnapshotSource;
   readonly #compactor: Compactor;
+  readonly #ages: Ages;
   readonly #proposer: Proposer;
   readonly #reads: Reads;
   readonly #resting: Resting;
@@ -128,6 +130,7 @@ export class GroupLoop implements Group {
       decided: (to) => this.#compactTo(to),
       failed: (error) => this.#later({ kind: "applyFailed", error }),
     });
+    this.#ages = new Ages(limits.keepAgeTicks);
     this.#proposer = new Proposer(id, link);
     this.#pipeline = new Pipeline(id, log.hardState(), limits.commitCarryTicks);
     this.#reads = new Reads({
@@ -255,6 +258,18 @@ export class GroupLoop implements Group {
   /** What it rested on may not hold any more. */
   rouse(): void {
     this.#resting.rouse();
+  }
+
+  /** Now and then, resting or not: what is old and on every active member's disk leaves the log. */
+  age(): void {
+    const old = this.#ages.look(this.#link.tick, this.#noted);
+    if (old <= this.#log.boundary().index) return;
+    // On a follower no peers are listed: who lacks what is the leader's to know, and its log has it.
+    const matches = this.#core
+      .status()
+      .progress.filter(({ recentlyActive }) => recentlyActive)
+      .map(({ match }) => match);
+    this.#compactor.drop(LogIndex(Math.min(old, this.#source.heldIndex ?? old, ...matches)));
   }
 
   /** Internal events, then messages, then proposals and reads; answers how many inputs it took. */

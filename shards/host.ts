@@ -4,6 +4,7 @@
  * transaction for all groups. What had to wait for the disk leaves when that is written. While it is being written
  * inputs pile up for the next one: that is the group commit.
  */
+import { ticksBetweenLooks } from "./ages.ts";
 import { Beats } from "./beats.ts";
 import { GroupLoop } from "./group.ts";
 import type { HostLink } from "./host-link.ts";
@@ -24,6 +25,7 @@ export function openHost(options: HostOptions, parts: HostParts): Host {
 class NodeHost implements Host {
   readonly #parts: HostParts;
   readonly #limits: HostLimits;
+  readonly #lookTicks: number;
   readonly #groups = new Map<GroupId, GroupLoop>();
   readonly #mailroom: Mailroom;
   readonly #link: HostLink;
@@ -43,6 +45,7 @@ class NodeHost implements Host {
   constructor(options: HostOptions, parts: HostParts) {
     this.#parts = parts;
     const limits = (this.#limits = hostLimits(options.limits));
+    this.#lookTicks = ticksBetweenLooks(limits.keepAgeTicks);
     const host = this.#hooks();
     const beats = (this.#beats = new Beats({
       node: options.identity.node,
@@ -229,8 +232,16 @@ class NodeHost implements Host {
     this.#lastTickMs = nowMs;
     this.#beats.tick();
     for (const group of this.#ticking) this.#guard(group, this.#tickOne);
+    this.#ageSome();
     return lateMs;
   }
+
+  /** Those whose turn it is, resting ones too: all at once would have every state machine write at once. */
+  #ageSome(): void {
+    for (const group of this.#groups.values())
+      if ((this.#tick + group.id) % this.#lookTicks === 0) this.#guard(group, this.#ageOne);
+  }
+  readonly #ageOne = (group: GroupLoop): void => group.age();
 
   // Made once: it is called for every group and tick.
   readonly #tickOne = (group: GroupLoop): void => group.tick();

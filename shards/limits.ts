@@ -34,6 +34,8 @@ export const HOST_DEFAULTS: HostLimits = {
   compactBytes: 64 * MIB,
   /** ... down to this much, for followers that were away for a moment. */
   keepBytes: 32 * MIB,
+  /** Ticks after which applied entries go however few they are, unless an active member lacks them: an hour. */
+  keepAgeTicks: 180_000,
   /** Ticks a proposal waits, after leadership was lost, for the log to tell how it ended. */
   settleTicks: 60,
   /** Ticks after which a commit index is written by itself when no other write took it along. */

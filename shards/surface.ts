@@ -190,6 +190,7 @@ export interface HostLimits {
   readonly applyBytesMax: number;
   readonly compactBytes: number;
   readonly keepBytes: number;
+  readonly keepAgeTicks: number;
   readonly settleTicks: number;
   readonly commitCarryTicks: number;
   readonly readRetryTicks: number;

@@ -10,6 +10,8 @@ export function consensusLimits({ raft }: Config): Partial<HostLimits> {
     electionTicks: raft.electionTicks,
     compactBytes: raft.compactBytes,
     keepBytes: raft.keepBytes,
+    // Never is longer than any run.
+    keepAgeTicks: raft.keepAgeMs === 0 ? Number.MAX_SAFE_INTEGER : Math.ceil(raft.keepAgeMs / raft.tickMs),
     proposalBytesMax: raft.queueBytes,
     proposalsMax: raft.queueEntries,
   };

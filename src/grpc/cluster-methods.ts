@@ -101,6 +101,19 @@ export const clusterMethods: readonly Method[] = [
   }),
   method({
     service: "Cluster",
+    name: "RestartReplica",
+    rule: onCluster("manage"),
+    request: messages.RESTART_REPLICA,
+    answer: EMPTY,
+    async handle({ admin, permit, request, signal }) {
+      const { collection, shard } = request;
+      const nodeId = request.nodeId === null ? null : given(request.nodeId, "node_id");
+      await admin.restartReplica(permit, { collection, shard, nodeId }, { signal });
+      return {};
+    },
+  }),
+  method({
+    service: "Cluster",
     name: "GetStatus",
     rule: onCluster("read"),
     request: messages.GET_STATUS,

@@ -123,6 +123,7 @@ test("shards, and who votes in them and leads them", async () => {
     expect.objectContaining({ nodeId: 2, role: "leader", state: "active", match: 0, lag: 0, points: 0 }),
     expect.objectContaining({ nodeId: 3, role: "voter" }),
   ]);
+  await answer("Cluster/RestartReplica", { ...place, nodeId: 3 });
   await answer("Cluster/RemoveVoter", { ...place, nodeId: 3, wait: false });
   expect((await answer("Cluster/GetShard", place))["replicas"]).toHaveLength(1);
 });
@@ -186,6 +187,8 @@ test.each([
   ["Cluster/AddVoter", C, "BAD_REQUEST", /`node_id`/],
   ["Cluster/RemoveVoter", { ...C, nodeId: 2 }, "INVALID", /no replica/],
   ["Cluster/MoveReplica", { ...C, fromNodeId: 1 }, "BAD_REQUEST", /`to_node_id`/],
+  ["Cluster/RestartReplica", { ...C, nodeId: 0 }, "BAD_REQUEST", /`node_id`/],
+  ["Cluster/RestartReplica", { ...C, nodeId: 9 }, "INVALID", /./],
   ["Cluster/TransferLeader", { ...C, nodeId: 3 }, "INVALID", /no replica/],
 ] as const)("%s %#", async (path, request, code, words) => {
   const told = outcome(await grpc.call(path, request));

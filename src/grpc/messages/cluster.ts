@@ -66,6 +66,12 @@ export const TRANSFER_LEADER = message("TransferLeaderRequest", {
   ...options(4),
 });
 
+export const RESTART_REPLICA = message("RestartReplicaRequest", {
+  ...shardOf,
+  nodeId: optional.uint32(3),
+  ...options(4),
+});
+
 export const GET_STATUS = message("GetStatusRequest", options(1));
 const LOCAL_REPLICA = message("LocalReplica", {
   collection: string(1),

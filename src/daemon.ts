@@ -264,6 +264,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     serveGrpc({
       ...splitAddress(addresses.grpc),
       messageBytesMax: GRPC_MESSAGE_BYTES,
+      interceptors: [grpcApi.interceptor],
       services: [(server) => nodeCalls.addTo(server), (server) => grpcApi.addTo(server)],
     }),
   );

@@ -1,26 +1,39 @@
 /** The gRPC API for clients as one thing to put on a server. */
-import type { Server } from "@grpc/grpc-js";
+import type { Server, ServerInterceptor } from "@grpc/grpc-js";
+import type { Authenticator } from "../auth/authenticator.ts";
+import { Admission } from "./admission.ts";
 import { Discovery } from "./discovery.ts";
+import type { Method } from "./method.ts";
 import { methods } from "./methods.ts";
 import { addMethods, type GrpcParts } from "./serve-methods.ts";
 
-export type GrpcApiParts = Omit<GrpcParts, "stopping" | "limits">;
+export interface GrpcApiParts extends Omit<GrpcParts, "stopping" | "limits" | "admission"> {
+  readonly authenticator: Authenticator;
+}
 
 export class GrpcApi implements Disposable {
   readonly #parts: GrpcParts;
+  readonly #methods: readonly Method[];
   readonly #stopping = new AbortController();
   readonly #discovery: Discovery;
 
   constructor(parts: GrpcApiParts) {
     const { service, authenticator } = parts;
-    this.#parts = { ...parts, limits: service.limits, stopping: this.#stopping.signal };
+    this.#methods = methods(service.limits);
+    const admission = new Admission(this.#methods, parts);
+    this.#parts = { ...parts, admission, limits: service.limits, stopping: this.#stopping.signal };
     const services = ["Points", "Collections", "Cluster"].map((name) => `flotilla.v1.${name}`);
     this.#discovery = new Discovery({ service, authenticator, services });
   }
 
+  /** For the server: refuses strangers before it reads what they send. */
+  get interceptor(): ServerInterceptor {
+    return this.#parts.admission.interceptor;
+  }
+
   /** Before or after the server is bound. */
   addTo(server: Server): void {
-    addMethods(server, methods(this.#parts.limits), this.#parts);
+    addMethods(server, this.#methods, this.#parts);
     this.#discovery.addTo(server);
   }
 

@@ -19,8 +19,7 @@ import { peekText, type Message } from "./wire/message.ts";
 export interface Rule<P> {
   readonly on: "collection" | "cluster";
   readonly action: Action;
-  /** `message`: as it came; nothing of it is believed yet. */
-  grant(who: Principal, message: Buffer): P;
+  grant(who: Principal, collection: string): P;
 }
 
 /** In every request about a collection: its name. */
@@ -30,7 +29,7 @@ const COLLECTION_FIELD = 1;
 export const onCollection = <A extends Action>(action: A): Rule<CollectionPermit<A>> => ({
   on: "collection",
   action,
-  grant: (who, bytes) => authorize(who, action, peekText(bytes, COLLECTION_FIELD)),
+  grant: (who, collection) => authorize(who, action, collection),
 });
 
 export const onCluster = <A extends Action>(action: A): Rule<ClusterPermit<A>> => ({
@@ -77,19 +76,19 @@ export interface Method {
   readonly streams: boolean;
   readonly request: Message<unknown>;
   readonly answer: Message<unknown>;
+  /** The collection that the rule is about, before anything else of the message is read; null: about the cluster. */
+  concerns(message: Buffer): string | null;
   /** Grants what the rule asks for, or throws. */
-  grant(who: Principal, message: Buffer): Granted;
+  grant(who: Principal, collection: string): Granted;
 }
 
-/** A call that was let in; `begin` reads the message and `run` does what it asks for. */
-export interface Granted {
-  /** The collection it concerns, for the audit log. */
-  readonly collection: string | null;
-  begin(message: Buffer): Begun;
-}
+/** Reads the message of a call that was let in. */
+export type Granted = (message: Buffer) => Begun;
 
 export interface Begun {
   readonly timeoutMs: number | null;
+  /** What it is about, for the audit log. */
+  target(): Readonly<Record<string, string>>;
   run(around: Around): Promise<Answered>;
 }
 
@@ -118,23 +117,31 @@ export function method<P extends Permit<Action>, Q extends WithOptions, R>(
     streams: definition.streams ?? false,
     request,
     answer,
-    grant(who, message) {
-      const permit = rule.grant(who, message);
-      return {
-        collection: "collection" in permit ? permit.collection : null,
-        begin(bytes) {
-          const read = request.decode(bytes);
-          return {
-            timeoutMs: read.options?.timeoutMs ?? null,
-            async run(around) {
-              const value = await definition.handle({ ...around, permit, request: read });
-              return { bytes: answer.encode(value), index: indexOf(value) };
-            },
-          };
-        },
+    concerns: (message) => (rule.on === "collection" ? peekText(message, COLLECTION_FIELD) : null),
+    grant(who, collection) {
+      const permit = rule.grant(who, collection);
+      return (message) => {
+        const read = request.decode(message);
+        return {
+          timeoutMs: read.options?.timeoutMs ?? null,
+          target: () => targetOf(read),
+          async run(around) {
+            const value = await definition.handle({ ...around, permit, request: read });
+            return { bytes: answer.encode(value), index: indexOf(value) };
+          },
+        };
       };
     },
   };
+}
+
+/** Under the names that the paths of the REST API have for them. */
+function targetOf(request: object): Readonly<Record<string, string>> {
+  const target: Record<string, string> = {};
+  if ("collection" in request) target["collection"] = String(request.collection);
+  if ("shard" in request) target["shard"] = String(request.shard);
+  if ("nodeId" in request && request.nodeId !== null) target["node"] = String(request.nodeId);
+  return target;
 }
 
 function indexOf(answer: unknown): string | null {

@@ -20,12 +20,12 @@ import { within, type Limits } from "../api/limits.ts";
 import { LargeBodies } from "../api/large-bodies.ts";
 import type { LoadShedder } from "../api/load-shedder.ts";
 import type { VectorService } from "../api/vector-service.ts";
-import type { Authenticator } from "../auth/authenticator.ts";
+import type { AuditEntry } from "../auth/audit-log.ts";
 import type { Guard } from "../auth/guard.ts";
 import { afterFailure, afterSuccess } from "../auth/outcome.ts";
-import { authorizeCluster, type Principal } from "../auth/permit.ts";
-import { credentialsOf } from "./call-options.ts";
+import { addressOf, type Admission } from "./admission.ts";
 import type { Method } from "./method.ts";
+import type { GrpcObservation } from "./observation.ts";
 import { asApiError, statusOf } from "./status.ts";
 import { serveStream, shuttingDown } from "./stream.ts";
 
@@ -35,20 +35,10 @@ export interface GrpcDeadlines {
   readonly deadlineMaxMs: number;
 }
 
-/** One finished call, for metrics. */
-export interface GrpcObservation {
-  /** `/flotilla.v1.Points/Search` */
-  readonly route: string;
-  readonly method: "GRPC";
-  /** As REST would have answered. */
-  readonly status: number;
-  readonly seconds: number;
-}
-
 export interface GrpcParts {
   readonly service: VectorService;
   readonly admin: AdminService;
-  readonly authenticator: Authenticator;
+  readonly admission: Admission;
   readonly guard: Guard;
   readonly shedder: LoadShedder;
   readonly limits: Limits;
@@ -146,24 +136,26 @@ class Calls {
     number: number,
     request: string,
   ): Promise<Buffer> {
-    const { guard } = this.#parts;
+    const { guard, limits } = this.#parts;
     const { action } = method.rule;
     const remote = addressOf(call.getPeer());
-    const who = this.#parts.authenticator.identify(credentialsOf(call.metadata));
-    let collection: string | undefined;
+    const who = this.#parts.admission.identify(call.metadata);
+    let target = (): AuditEntry["target"] => ({});
     const entry = () => ({
       request,
       actor: who.name,
       credential: who.credential.kind,
       operation: method.path,
-      target: collection === undefined ? {} : { collection },
+      target: target(),
       remote,
     });
     let granted;
     try {
       guard.admit(who, remote);
-      granted = this.#grant(method, who, message);
-      collection = granted.collection ?? undefined;
+      within(limits, "bodyBytes", message.length, "the number of bytes of the message", "TOO_LARGE");
+      const collection = method.concerns(message);
+      if (collection !== null) target = () => ({ collection });
+      granted = method.grant(who, collection ?? "");
       guard.checkChange(action, method.adds);
     } catch (error) {
       guard.record(action, { ...entry(), ...afterFailure(error), outcome: "refused" });
@@ -171,7 +163,8 @@ class Calls {
     }
     try {
       await new Promise<void>((resolve) => this.#turns.whenDue(message.length, resolve));
-      const begun = granted.begin(message);
+      const begun = granted(message);
+      target = begun.target;
       using waiting = new Waiting(call, this.#deadline(call, begun.timeoutMs));
       const { service, admin } = this.#parts;
       const { bytes, index } = await begun.run({
@@ -185,18 +178,6 @@ class Calls {
       return bytes;
     } catch (error) {
       guard.record(action, { ...entry(), ...afterFailure(error) });
-      throw error;
-    }
-  }
-
-  #grant(method: Method, who: Principal, message: Buffer): ReturnType<Method["grant"]> {
-    const { limits } = this.#parts;
-    try {
-      within(limits, "bodyBytes", message.length, "the number of bytes of the message", "TOO_LARGE");
-      return method.grant(who, message);
-    } catch (error) {
-      // Strangers are told that they are, not what is wrong with their message.
-      authorizeCluster(who, "list");
       throw error;
     }
   }
@@ -242,6 +223,3 @@ class Waiting implements Disposable {
     this.#call.removeListener("cancelled", this.#leave);
   }
 }
-
-/** `127.0.0.1:4711` and `[::1]:4711` without the port. */
-const addressOf = (peer: string): string => peer.replace(/:[0-9]+$/, "").replace(/^\[(.*)\]$/, "$1");

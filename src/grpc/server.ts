@@ -1,5 +1,5 @@
 /** The gRPC port: clients, and the other nodes' requests. */
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerInterceptor } from "@grpc/grpc-js";
 
 export interface GrpcServer {
   /** `host:port`, with the port that was bound. */
@@ -13,6 +13,8 @@ export interface ServeGrpcOptions {
   readonly port: number;
   /** Largest message in either direction, in bytes. */
   readonly messageBytesMax: number;
+  /** Each sees every call before anything of its message is read. */
+  readonly interceptors?: readonly ServerInterceptor[];
   /** Each adds its service. */
   readonly services: readonly ((server: Server) => void)[];
 }
@@ -22,11 +24,13 @@ export async function serveGrpc({
   host,
   port,
   messageBytesMax,
+  interceptors = [],
   services,
 }: ServeGrpcOptions): Promise<GrpcServer> {
   const server = new Server({
     "grpc.max_receive_message_length": messageBytesMax,
     "grpc.max_send_message_length": messageBytesMax,
+    interceptors: [...interceptors],
   });
   for (const add of services) add(server);
   const name = host.includes(":") ? `[${host}]` : host;

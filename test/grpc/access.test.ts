@@ -1,4 +1,7 @@
 /** Every method of the table times every kind of credential; and that a refusal comes before the message is read. */
+import { status as STATUS } from "@grpc/grpc-js";
+import { once } from "node:events";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../src/api/limits.ts";
 import { methods } from "../../src/grpc/methods.ts";
@@ -120,7 +123,7 @@ test("the table has every method of the .proto files' services, each with a rule
     "Cluster/GetLeader read cluster",
     "Cluster/ListShards read collection",
     "Cluster/GetShard read collection",
-    ...["AddVoter", "RemoveVoter", "MoveReplica", "TransferLeader"].map(
+    ...["AddVoter", "RemoveVoter", "MoveReplica", "TransferLeader", "RestartReplica"].map(
       (name) => `Cluster/${name} manage cluster`,
     ),
     "Cluster/GetStatus read cluster",
@@ -145,19 +148,39 @@ test("without keys anybody may do everything", async () => {
     if (!streams) expect(READ).toContain((await open.client.raw(path, UNREADABLE)).code);
 });
 
-test("what a stranger sends is not looked at: neither its size nor whether it is a message at all", async () => {
-  const broken = Buffer.from([0xff, 0xff]);
-  for (const { path, streams } of table) {
-    if (streams) continue;
-    expect((await grpc.client.raw(path, broken)).code).toBe("UNAUTHENTICATED");
-    const large = await grpc.client.raw(path, Buffer.alloc(40 << 20));
-    expect([large.code, large.details]).toEqual([
-      "UNAUTHENTICATED",
-      "Must provide an API key or an Authorization bearer token",
-    ]);
-    break;
+/** Sends the head of a call and never its message. */
+async function headOnly(path: string, headers: Record<string, string>): Promise<string | undefined> {
+  const session = connect(`http://${grpc.server.address}`);
+  try {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+      ...headers,
+    });
+    const [answer] = (await once(stream, "response")) as [IncomingHttpHeaders];
+    return STATUS[Number(answer["grpc-status"])];
+  } finally {
+    session.destroy();
   }
+}
+
+test("refusals are counted with the other calls", async () => {
+  await headOnly("/flotilla.v1.Points/Search", {});
+  expect(grpc.observed.at(-1)).toMatchObject({ route: "/flotilla.v1.Points/Search", status: 401 });
 });
+
+test.each(table.map(({ path }) => path))(
+  "%s: a stranger is refused although the message never comes",
+  async (path) => {
+    expect(await headOnly(path, {})).toBe("UNAUTHENTICATED");
+    expect(await headOnly(path, { "api-key": "wrong" })).toBe("UNAUTHENTICATED");
+    expect(await headOnly(path, { authorization: `Bearer ${token({ sub: "x" })}` })).toBe(
+      "PERMISSION_DENIED",
+    );
+  },
+);
 
 test("the permission is for the collection that is written, also when it is named twice", async () => {
   const both = (first: string, second: string): Buffer =>

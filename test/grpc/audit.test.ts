@@ -68,7 +68,25 @@ test("a change is one line, with its place in the log; each message of a stream 
       target: { collection: "c" },
     }),
     line,
-    expect.objectContaining({ actor: "token:loader", outcome: "refused", code: "FORBIDDEN", status: 403 }),
+    expect.objectContaining({
+      actor: "token:loader",
+      target: { collection: "other" },
+      outcome: "refused",
+      code: "FORBIDDEN",
+      status: 403,
+    }),
+  ]);
+});
+
+test("a change of the cluster says where", async () => {
+  const { audit, lines } = auditLog();
+  await using grpc = await startGrpc({ guard: new Guard({ audit }) });
+  await grpc.call("Collections/Create", NEW);
+  await grpc.call("Cluster/AddVoter", { ...C, nodeId: 2 });
+  await grpc.call("Cluster/RemoveNode", { nodeId: 9 });
+  expect(lines().slice(1)).toEqual([
+    expect.objectContaining({ target: { collection: "c", shard: "0", node: "2" }, outcome: "done" }),
+    expect.objectContaining({ target: { node: "9" }, outcome: "failed", code: "INVALID" }),
   ]);
 });
 

@@ -19,7 +19,8 @@ import { Guard } from "../../src/auth/guard.ts";
 import type { Tokens } from "../../src/auth/tokens.ts";
 import { GrpcApi } from "../../src/grpc/api.ts";
 import { PROTO_FILES, PROTO_ROOT } from "../../src/grpc/discovery.ts";
-import type { GrpcDeadlines, GrpcObservation } from "../../src/grpc/serve-methods.ts";
+import type { GrpcObservation } from "../../src/grpc/observation.ts";
+import type { GrpcDeadlines } from "../../src/grpc/serve-methods.ts";
 import { serveGrpc, type GrpcServer } from "../../src/grpc/server.ts";
 
 const definitions = loadSync([...PROTO_FILES], { includeDirs: [PROTO_ROOT], longs: Number, enums: String });
@@ -167,6 +168,7 @@ export async function startGrpc(options: GrpcOptions = {}): Promise<Grpc> {
     host: "127.0.0.1",
     port: 0,
     messageBytesMax: 128 * 2 ** 20,
+    interceptors: [api.interceptor],
     services: [(target) => api.addTo(target)],
   });
   const client = new GrpcClient(server.address);

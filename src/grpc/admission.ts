@@ -1,0 +1,104 @@
+/**
+ * Who calls, decided before anything of a message is read: a client that may do nothing at all is told so while its
+ * message is still on its way, and takes no memory here.
+ */
+import {
+  ServerInterceptingCall,
+  type Metadata,
+  type ServerInterceptor,
+  type StatusObject,
+} from "@grpc/grpc-js";
+import { ERRORS } from "../api/errors.ts";
+import type { Authenticator } from "../auth/authenticator.ts";
+import type { Guard } from "../auth/guard.ts";
+import { afterFailure } from "../auth/outcome.ts";
+import { authorizeCluster, type Principal } from "../auth/permit.ts";
+import { credentialsOf } from "./call-options.ts";
+import type { Method } from "./method.ts";
+import type { GrpcObservation } from "./observation.ts";
+import { asApiError, statusOf } from "./status.ts";
+
+export interface AdmissionParts {
+  readonly authenticator: Authenticator;
+  readonly guard: Guard;
+  observe(observation: GrpcObservation): void;
+}
+
+export class Admission {
+  readonly #parts: AdmissionParts;
+  readonly #methods: ReadonlyMap<string, Method>;
+  /** Found out once per call: a digest or a look into a table of tokens. */
+  readonly #known = new WeakMap<Metadata, Principal>();
+  #refusals = 0;
+
+  constructor(methods: readonly Method[], parts: AdmissionParts) {
+    this.#methods = new Map(methods.map((method) => [method.path, method]));
+    this.#parts = parts;
+  }
+
+  /** Throws BAD_REQUEST for credentials that contradict each other; a wrong one is a principal without rights. */
+  identify(metadata: Metadata): Principal {
+    const known = this.#known.get(metadata);
+    if (known !== undefined) return known;
+    const who = this.#parts.authenticator.identify(credentialsOf(metadata));
+    this.#known.set(metadata, who);
+    return who;
+  }
+
+  /** Of calls that are not methods of the API nothing is asked here. */
+  readonly interceptor: ServerInterceptor = (called, call) => {
+    const method = this.#methods.get(called.path);
+    if (method === undefined || this.#parts.authenticator.open) return new ServerInterceptingCall(call);
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, go) => {
+            const refusal = this.#refuse(method, metadata, addressOf(call.getPeer()));
+            if (refusal === null) go(metadata);
+            else call.sendStatus(refusal);
+          },
+        }),
+    });
+  };
+
+  #refuse(method: Method, metadata: Metadata, remote: string): StatusObject | null {
+    const { guard } = this.#parts;
+    let who: Principal | null = null;
+    try {
+      who = this.identify(metadata);
+      // Whoever may not even list what there is may do nothing else.
+      authorizeCluster(who, "list");
+      return null;
+    } catch (error) {
+      const told = who === null ? error : this.#orTooOften(who, remote, error);
+      const { action } = method.rule;
+      guard.record(action, {
+        request: `${process.pid.toString(36)}-r${(++this.#refusals).toString(36)}`,
+        actor: who?.name ?? "unknown",
+        credential: who?.credential.kind ?? "refused",
+        operation: method.path,
+        target: {},
+        remote,
+        ...afterFailure(told),
+        outcome: "refused",
+      });
+      const failure = asApiError(told);
+      const { http: status } = ERRORS[failure.code];
+      this.#parts.observe({ route: method.path, method: "GRPC", status, seconds: 0 });
+      return statusOf(failure);
+    }
+  }
+
+  /** The refusal, or that this stranger asks too often. */
+  #orTooOften(who: Principal, remote: string, refusal: unknown): unknown {
+    try {
+      this.#parts.guard.admit(who, remote);
+      return refusal;
+    } catch (tooOften) {
+      return tooOften;
+    }
+  }
+}
+
+/** `127.0.0.1:4711` and `[::1]:4711` without the port. */
+export const addressOf = (peer: string): string => peer.replace(/:[0-9]+$/, "").replace(/^\[(.*)\]$/, "$1");

@@ -19,6 +19,9 @@ export const PEER_SERVICE = {
   },
 } as const satisfies ServiceDefinition;
 
+/** A dial makes a connection of its own; who opens many more on one is a stranger. */
+const STREAMS_PER_CONNECTION = 64;
+
 /** Keepalive notices a peer that is silently gone; each dial makes a channel of its own and paces itself. */
 export function channelOptions(frameBytesMax: number): ChannelOptions {
   return {
@@ -27,6 +30,7 @@ export function channelOptions(frameBytesMax: number): ChannelOptions {
     "grpc.keepalive_time_ms": 2_000,
     "grpc.keepalive_timeout_ms": 2_000,
     "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION,
     "grpc.enable_retries": 0,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_http_proxy": 0,

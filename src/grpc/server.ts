@@ -19,6 +19,13 @@ export interface ServeGrpcOptions {
   readonly services: readonly ((server: Server) => void)[];
 }
 
+/**
+ * A connection that does not answer a ping is cut: without it one that broke off in the middle of a frame stays open
+ * here for ever. And no single connection may hold more open calls than a busy node needs for forwarding.
+ */
+const KEEPALIVE = { everyMs: 10_000, answerWithinMs: 5_000 } as const;
+const CALLS_PER_CONNECTION = 4_096;
+
 /** Resolves when it listens; rejects with the system's words (EADDRINUSE, ...) when it cannot. */
 export async function serveGrpc({
   host,
@@ -31,6 +38,9 @@ export async function serveGrpc({
     "grpc.max_receive_message_length": messageBytesMax,
     "grpc.max_send_message_length": messageBytesMax,
     interceptors: [...interceptors],
+    "grpc.keepalive_time_ms": KEEPALIVE.everyMs,
+    "grpc.keepalive_timeout_ms": KEEPALIVE.answerWithinMs,
+    "grpc.max_concurrent_streams": CALLS_PER_CONNECTION,
   });
   for (const add of services) add(server);
   const name = host.includes(":") ? `[${host}]` : host;

@@ -101,6 +101,16 @@ export class GrpcClient implements Disposable {
     );
   }
 
+  /** As `stream`, with bytes that are sent as they are; the answers are not read. */
+  rawStream(path: string): ClientDuplexStream<object, Json> {
+    return this.#client.makeBidiStreamRequest(
+      full(path),
+      (bytes: object) => bytes as Buffer,
+      () => ({}),
+      new Metadata(),
+    );
+  }
+
   [Symbol.dispose](): void {
     this.#client.close();
   }

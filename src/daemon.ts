@@ -308,6 +308,11 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
         ask: (node, method, request, timeoutMs) => cluster.ask(node, method, request, timeoutMs),
         command,
         decided: (decision) => log.info(decision, "placement"),
+        diverged: (divergence) => {
+          const at = placeOf(catalogue, divergence);
+          metrics.diverged(at);
+          log.error({ ...divergence, ...at }, "replica diverged: it serves no more and is made anew");
+        },
         failed: (decision, error) => log.warn({ decision, error: error.message }, "placement failed"),
         nowMs: () => performance.now(),
       },
@@ -394,6 +399,18 @@ class Failure {
   async orDone<T>(work: Promise<T>): Promise<T> {
     return await Promise.race([work, this.#happened]);
   }
+}
+
+/** What a group is called outside; a collection that was deleted meanwhile has no name any more. */
+function placeOf(
+  catalogue: Catalogue,
+  { group, node }: { readonly group: number; readonly node: number },
+): { readonly collection: string; readonly shard: number; readonly node: number } {
+  for (const { name, shards } of catalogue.collections()) {
+    const shard = shards.find((known) => known.group === group);
+    if (shard !== undefined) return { collection: name, shard: shard.shard, node };
+  }
+  return { collection: "", shard: 0, node };
 }
 
 /** Those whose group takes no part any more: they serve again after a restart, of the shard or of the node. */

@@ -103,7 +103,9 @@ function shrink(parts: Parts): Decision | null {
       : [];
   for (const node of [...stray, ...unwanted, ...surplus]) {
     const isLearner = conf.learners.includes(node);
-    if (!isLearner && !(survives(view, now, node) && (enough || stray.includes(node)))) continue;
+    // What diverged serves nobody: it is no loss, and its place is needed for what is made anew.
+    const free = enough || stray.includes(node) || now.diverged.includes(node);
+    if (!isLearner && !(survives(view, now, node) && free)) continue;
     if (node === leader) {
       const [heir] = now.peers.filter(
         (peer) => healthy.includes(peer.node) && peer.node !== leader && caughtUp(now, peer.node),

@@ -122,7 +122,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
       { nodeId, timeoutMs, tryMs, leaderMs },
       { local, leaders, replicasOf, timers },
     );
-    const reopening = { ...parts, nodeId, timers, local, reopen: (at: number) => controller.restart(at) };
+    const reopening = { ...parts, nodeId, timers, reopen: (at: number) => controller.restart(at) };
     this.#restart = (group, signal) => restartHere(reopening, { group, signal });
     const serving = { ...parts, nodeId, timers, local, shards: controller, restart: this.#restart };
     this.handlers = nodeHandlers(serving);

@@ -14,7 +14,7 @@ export interface LocalReplicaParts {
 export class LocalReplica {
   readonly #parts: LocalReplicaParts;
   /** The highest index each group is known to have applied: a session that has seen no more need not ask. */
-  readonly #applied = new Map<number, number>();
+  readonly #applied = new Map<number, { readonly life: number; readonly index: number }>();
 
   constructor(parts: LocalReplicaParts) {
     this.#parts = parts;
@@ -22,7 +22,8 @@ export class LocalReplica {
 
   /** An applied write tells how far its shard is. */
   sawApplied(group: number, index: number): void {
-    if (index > (this.#applied.get(group) ?? 0)) this.#applied.set(group, index);
+    if (index > this.#appliedOf(group))
+      this.#applied.set(group, { life: this.#parts.roles.lives(group), index });
   }
   forget(group: number): void {
     this.#applied.delete(group);
@@ -67,7 +68,7 @@ export class LocalReplica {
       }
       case "session": {
         const index = atLeast ?? 0;
-        if (index <= (this.#applied.get(place.group) ?? 0)) return null;
+        if (index <= this.#appliedOf(place.group)) return null;
         const behind = checkRead(await consensus.waitApplied(place.group, index, wait), place, roles);
         if (behind === null) this.sawApplied(place.group, index);
         return behind;
@@ -75,6 +76,12 @@ export class LocalReplica {
       case "linearizable":
         return checkRead(await consensus.readIndex(place.group, wait), place, roles);
     }
+  }
+
+  /** One that was closed and came back, perhaps without its points, may not have got there again. */
+  #appliedOf(group: number): number {
+    const known = this.#applied.get(group);
+    return known === undefined || known.life !== this.#parts.roles.lives(group) ? 0 : known.index;
   }
 
   #checkOpen(place: Place): void {

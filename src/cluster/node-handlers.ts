@@ -41,8 +41,12 @@ export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
     local.answer(placeOf(group), { level, atLeast }, { timeoutMs: LONGEST_MS, signal }, ask);
   return {
     // The bytes are a view into what the network brought; proposing gives a buffer of its own away.
-    propose: ({ group, data, wait, timeoutMs }, { signal }) =>
-      mapped(consensus.propose(group, new Uint8Array(data), { wait, timeoutMs, signal })),
+    propose: ({ group, data, wait, timeoutMs }, { signal }) => {
+      const { stopped } = parts.roles.of(group);
+      // Its log may run still; what it would say of the entry is not to be relied on.
+      if (stopped !== null) return Promise.resolve({ kind: "stopped", why: stopped.why });
+      return mapped(consensus.propose(group, new Uint8Array(data), { wait, timeoutMs, signal }));
+    },
     search: (asked, context) =>
       read(asked, context, () => engines.search(asked.group, asked.queries, context.signal)),
     retrieve: (asked, context) =>
@@ -59,6 +63,12 @@ export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
     restart: async ({ group }, { signal }) => {
       await parts.restart(group, signal);
       return { kind: "done" };
+    },
+    withdraw: ({ group, why }) => {
+      // One that is closed by now is not the one that was looked at.
+      if (parts.shards.isOpen(group))
+        parts.roles.changed(group, { stopped: { why, code: "REPLICA_DIVERGED" } });
+      return Promise.resolve({ kind: "done" });
     },
     node: () => Promise.resolve(parts.node()),
   };

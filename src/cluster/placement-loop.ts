@@ -4,14 +4,12 @@
  * that matters: another leader, or this one after a crash, looks anew and goes on.
  */
 import type { CatalogueCommand } from "../catalog/commands.ts";
-import type { ClusterView, Decision, GroupView } from "../catalog/plan-types.ts";
+import type { ClusterView, Decision } from "../catalog/plan-types.ts";
 import { plan } from "../catalog/planner.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import { NodeId } from "../../shards/index.ts";
-import type { GroupReport, NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
-
-/** What one node says it holds. */
-type NodeGroups = ReplyOf<"groups">;
+import { DIVERGED, divergences, groupViews, type Divergence, type NodeGroups } from "./group-views.ts";
+import type { NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
 
 /** A node that does not say within this time what it holds counts as away in this round. */
 const ANSWER_MS = 1_000;
@@ -42,6 +40,8 @@ export interface PlacementLoopParts {
   /** Through the catalogue's log; throws when it was refused. */
   readonly command: (command: CatalogueCommand) => Promise<unknown>;
   readonly decided: (decision: Decision) => void;
+  /** The alarm: a replica's content is not the others'. Once for each time that it begins. */
+  readonly diverged: (divergence: Divergence) => void;
   readonly failed: (decision: Decision | null, error: Error) => void;
   readonly nowMs: () => number;
 }
@@ -56,6 +56,8 @@ export class PlacementLoop implements Disposable {
   readonly #seen = new Map<number, number>();
   /** The last answer of each node. */
   readonly #groups = new Map<number, NodeGroups>();
+  /** Replicas whose divergence was told, by group and node. */
+  readonly #alarmed = new Set<string>();
   #round: Promise<void> | null = null;
   #again = false;
   #ended = false;
@@ -124,6 +126,7 @@ export class PlacementLoop implements Disposable {
     }
     await Promise.all(nodes.map(({ nodeId }) => this.#ask(nodeId)));
     if (this.#ended || !this.#parts.leads()) return;
+    await this.#takeOutOfService(divergences(this.#groups));
     const view = this.#view();
     const decisions = plan(view);
     const { everyMs } = this.#options;
@@ -144,6 +147,25 @@ export class PlacementLoop implements Disposable {
       this.#groups.delete(node);
       if (!this.#seen.has(node)) this.#seen.set(node, this.#parts.nowMs());
       if (!(error instanceof Error)) throw error;
+    }
+  }
+
+  /** From now on they serve nobody; the planner replaces them as soon as the others can decide without them. */
+  async #takeOutOfService(found: readonly Divergence[]): Promise<void> {
+    const keyOf = ({ group, node }: Divergence): string => `${group} ${node}`;
+    const now = new Set(found.map(keyOf));
+    for (const key of this.#alarmed) if (!now.has(key)) this.#alarmed.delete(key);
+    for (const divergence of found) {
+      const { group, node, index, isServing } = divergence;
+      if (!this.#alarmed.has(keyOf(divergence))) this.#parts.diverged(divergence);
+      this.#alarmed.add(keyOf(divergence));
+      if (!isServing) continue;
+      const why = `${DIVERGED}as of entry ${index} its content is not what the other replicas hold`;
+      try {
+        await this.#parts.ask(node, "withdraw", { group, why }, ANSWER_MS);
+      } catch (error) {
+        this.#parts.failed(null, asError(error));
+      }
     }
   }
 
@@ -231,58 +253,6 @@ function isCalm({ alive, groups }: ClusterView): boolean {
         peers.every(({ match, state }) => state === "replicate" && match >= commit),
     )
   );
-}
-
-/** Each group as its leader of the highest term tells it, who holds it open, and who holds something else. */
-export function groupViews(answers: ReadonlyMap<number, NodeGroups>): ReadonlyMap<number, GroupView> {
-  const reports = new Map<number, { readonly node: number; readonly report: GroupReport }[]>();
-  for (const [node, { groups }] of answers) {
-    for (const report of groups)
-      reports.set(report.group, [...(reports.get(report.group) ?? []), { node, report }]);
-  }
-  return new Map([...reports].map(([group, told]) => [group, viewOf(group, told)]));
-}
-
-function viewOf(
-  group: number,
-  told: readonly { readonly node: number; readonly report: GroupReport }[],
-): GroupView {
-  const running = told.filter(({ report }) => report.status?.state === "running" && report.error === null);
-  const open = running.map(({ node }) => node);
-  const [lead] = running
-    .filter(({ report }) => report.status?.role === "leader")
-    .sort((a, b) => (b.report.status?.term ?? 0) - (a.report.status?.term ?? 0));
-  const status = lead?.report.status ?? null;
-  if (lead === undefined || status === null)
-    return { group, leader: null, term: 0, commit: 0, conf: null, peers: [], open, diverged: [] };
-  const { conf } = status;
-  return {
-    group,
-    leader: lead.node,
-    term: status.term,
-    commit: status.commit,
-    conf: { voters: conf.voters, learners: conf.learners, joint: conf.votersOutgoing.length > 0 },
-    peers: status.peers.map(({ node, match, state, recentlyActive }) => ({
-      node,
-      match,
-      state,
-      active: recentlyActive,
-    })),
-    open,
-    diverged: running.filter(({ report }) => differs(lead.report, report)).map(({ node }) => node),
-  };
-}
-
-/** At an index that both passed, their content was not the same. */
-function differs(leader: GroupReport, other: GroupReport): boolean {
-  const marks = marksOf(leader);
-  return [...marksOf(other)].some(([index, hash]) => (marks.get(index) ?? hash) !== hash);
-}
-
-function marksOf({ engine }: GroupReport): ReadonlyMap<number, string> {
-  if (engine === null) return new Map();
-  const marks = engine.hashMarks.map(({ index, stateHash }): [number, string] => [index, stateHash]);
-  return new Map([...marks, [engine.appliedIndex, engine.stateHash]]);
 }
 
 function asError(error: unknown): Error {

@@ -4,7 +4,6 @@
  */
 import { ApiError } from "../api/errors.ts";
 import type { Placement } from "../catalog/types.ts";
-import type { LocalReplica } from "./local-replica.ts";
 import { handOver } from "./node-handlers.ts";
 import { asApiError } from "./outcomes.ts";
 import type { Consensus, Peers } from "./ports.ts";
@@ -21,7 +20,6 @@ export interface RestartParts {
   readonly consensus: Consensus;
   readonly roles: Roles;
   readonly timers: Timers;
-  readonly local: Pick<LocalReplica, "forget">;
   /** Closes the group and opens it again; throws why it does not open. */
   readonly reopen: (group: number) => Promise<void>;
 }
@@ -31,7 +29,7 @@ export async function restartHere(
   parts: RestartParts,
   { group, signal }: { readonly group: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { nodeId, consensus, roles, local, reopen } = parts;
+  const { nodeId, consensus, roles, reopen } = parts;
   if (roles.leads(group)) {
     const [heir] = ((await consensus.status(group))?.peers ?? [])
       .filter(({ node, learner, recentlyActive }) => node !== nodeId && !learner && recentlyActive)
@@ -39,7 +37,6 @@ export async function restartHere(
     // Whether it took over or not: the rest elects somebody as soon as this one is silent.
     if (heir !== undefined) await handOver(parts, { group, to: heir.node, timeoutMs: HAND_OVER_MS, signal });
   }
-  local.forget(group);
   try {
     await within(reopen(group), signal);
   } catch (error) {

@@ -13,6 +13,7 @@ const UNKNOWN: GroupRole = { role: "follower", leader: null, term: 0, stopped: n
 export class Roles {
   readonly #nodeId: () => number | null;
   readonly #groups = new Map<number, GroupRole>();
+  readonly #lives = new Map<number, number>();
   readonly #waiting = new Map<number, Set<() => void>>();
   readonly #watching = new Map<number, Set<() => void>>();
 
@@ -52,7 +53,12 @@ export class Roles {
       if (watching.size === 0 && this.#watching.get(group) === watching) this.#watching.delete(group);
     };
   }
+  /** How often the group was forgotten: what was known of a replica before says nothing of the one that follows. */
+  lives(group: number): number {
+    return this.#lives.get(group) ?? 0;
+  }
   forget(group: number): void {
+    this.#lives.set(group, this.lives(group) + 1);
     this.#groups.delete(group);
     this.changed(group, {});
     this.#groups.delete(group);

@@ -1,6 +1,7 @@
 /** From what every node says of its groups to what an operator reads. Pure: `null` stands for a node that said nothing. */
 import type { GroupStatus } from "../../shards/index.ts";
 import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
+import { DIVERGED } from "./group-views.ts";
 import type { GroupReport } from "./node-calls/contract.ts";
 import type { NodeView, ReplicaView, ShardStatus, ShardView } from "./types.ts";
 
@@ -75,7 +76,8 @@ function stateOf(
   // It was placed there, and the node has not begun with it yet.
   if (report === null) return "catching_up";
   const { status, engine } = report;
-  const failed = status?.state === "stopped" || (engine !== null && engine.failure !== null);
+  const isDiverged = report.error?.startsWith(DIVERGED) === true;
+  const failed = status?.state === "stopped" || (engine !== null && engine.failure !== null) || isDiverged;
   if (failed || (status === null && report.error !== null)) return "failed";
   if (getsSnapshot) return "snapshot";
   if (status === null || role === "learner" || (lag !== null && lag > LAG_MAX)) return "catching_up";

@@ -88,6 +88,12 @@ export const METRICS = {
     "why",
   ),
   flotilla_group_role: gauge("1 for the role this node has in the group.", "collection", "shard", "role"),
+  flotilla_replica_divergences_total: counter(
+    "On the catalogue's leader: times a replica was found to hold something else than the others.",
+    "collection",
+    "shard",
+    "node",
+  ),
   flotilla_group_stopped: gauge(
     "1 when the group takes no part on this node after a failure.",
     "collection",

@@ -63,6 +63,11 @@ export class NodeMetrics {
     metrics.set("flotilla_apply_lag_bytes", samples.lagBytes);
   }
 
+  /** An alarm: replicas apply the same entries, so one of them was damaged. */
+  diverged(at: { readonly collection: string; readonly shard: number; readonly node: number }): void {
+    this.metrics.count("flotilla_replica_divergences_total", 1, at);
+  }
+
   /** Asks, before each scrape, what is only known when asked. */
   watch(parts: {
     readonly cluster: Cluster;

@@ -61,6 +61,9 @@ export class ModelCluster {
     return this.catalogue.apply(index, command(index, what));
   }
 
+  /** Nodes whose replica of a group is damaged, until it is destroyed. */
+  readonly diverged = new Map<number, Set<number>>();
+
   /** Nodes open what is placed on them and forget what is not; groups elect when they can. */
   follow(): void {
     const placed = new Map<number, Set<number>>();
@@ -71,7 +74,10 @@ export class ModelCluster {
       if (!this.alive.has(node)) continue;
       for (const [group, nodes] of placed) if (nodes.has(node)) open.add(group);
       for (const group of [...open])
-        if (group !== 0 && placed.get(group)?.has(node) !== true) open.delete(group);
+        if (group !== 0 && placed.get(group)?.has(node) !== true) {
+          open.delete(group);
+          this.diverged.get(group)?.delete(node);
+        }
     }
     for (const group of this.groups.values()) this.#elect(group);
   }
@@ -104,8 +110,10 @@ export class ModelCluster {
               active: this.alive.has(node),
             }))
           : [],
-        open: [...this.open].flatMap(([node, open]) => (this.alive.has(node) && open.has(id) ? [node] : [])),
-        diverged: [],
+        open: [...this.open].flatMap(([node, open]) =>
+          this.alive.has(node) && open.has(id) && this.diverged.get(id)?.has(node) !== true ? [node] : [],
+        ),
+        diverged: [...(this.diverged.get(id) ?? [])],
       });
     }
     const nodes = this.catalogue.nodes();

@@ -104,6 +104,57 @@ describe("shrinking", () => {
   });
 });
 
+describe("a replica that diverged", () => {
+  const groupOf = (cluster: ModelCluster): number =>
+    cluster.catalogue.collection("a")?.placement[0]?.group ?? -1;
+
+  test.each([2, 3])("is removed and made anew, also when all %i nodes hold one", (nodes) => {
+    const cluster = new ModelCluster(nodes);
+    const ids = Array.from({ length: nodes }, (_, at) => at + 1);
+    cluster.found("a", nodes, ids);
+    cluster.settle();
+    cluster.diverged.set(groupOf(cluster), new Set([2]));
+    const steps = cluster
+      .settle()
+      .map((decision) => [decision.kind, "node" in decision ? decision.node : null]);
+    expect(steps).toEqual(
+      expect.arrayContaining([
+        ["drop", 2],
+        ["place", 2],
+      ]),
+    );
+    expect(voters(cluster, "a")).toEqual(ids);
+    expect(cluster.diverged.get(groupOf(cluster))?.size).toBe(0);
+  });
+
+  test("hands its leadership over first", () => {
+    const cluster = new ModelCluster(3);
+    cluster.found("a", 3, [1, 2, 3]);
+    cluster.settle();
+    const leader = cluster.groups.get(groupOf(cluster))?.leader ?? 0;
+    cluster.diverged.set(groupOf(cluster), new Set([leader]));
+    const [first] = cluster.settle();
+    expect(first).toMatchObject({ kind: "transfer", leader });
+    expect(voters(cluster, "a")).toEqual([1, 2, 3]);
+  });
+
+  test("keeps its vote while the others could not decide without it", () => {
+    const cluster = new ModelCluster(3);
+    cluster.found("a", 3, [1, 2, 3]);
+    cluster.settle();
+    cluster.kill(3);
+    const leader = cluster.groups.get(groupOf(cluster))?.leader ?? 0;
+    const damaged = leader === 1 ? 2 : 1;
+    cluster.diverged.set(groupOf(cluster), new Set([damaged]));
+    cluster.settle();
+    expect(voters(cluster, "a")).toEqual([1, 2, 3]);
+    cluster.revive(3);
+    cluster.settle();
+    expect(voters(cluster, "a")).toEqual([1, 2, 3]);
+    expect(cluster.diverged.get(groupOf(cluster))?.size).toBe(0);
+  });
+});
+
 test("leaders spread over the nodes, and then stay where they are", () => {
   const cluster = new ModelCluster(3);
   cluster.found("a", 3, [1, 2, 3], 6);

@@ -4,6 +4,9 @@ import { patient, reading, start, stop, upsert, world, writing } from "./routing
 
 afterEach(stop);
 
+const PROPOSAL = (group: number) =>
+  ({ group, data: new Uint8Array(1), wait: "applied", timeoutMs: 1_000, actor: null }) as const;
+
 describe("what an operator sees and asks for", () => {
   test("shards and nodes as all reachable nodes report them; the others are shown as such", async () => {
     const [group = 0] = await start(3);
@@ -48,6 +51,38 @@ describe("what an operator sees and asks for", () => {
     await world().router(3).restartReplica("c", 0, null, { signal: patient() });
     expect(world().node(3).restarted).toEqual([group]);
     expect(world().group(group).leader).toBe(2);
+  });
+
+  test("a replica that was withdrawn serves nobody, until it is restarted", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, 1);
+    await world()
+      .router(1)
+      .write("c", [upsert(1, 2)], writing());
+    const eventual = reading({ level: "eventual" });
+    const router = world().router(3);
+    const shardOn3 = async () =>
+      (await world().router(1).shardViews("c", { signal: patient() }))[0]?.replicas[2];
+    expect(await router.count("c", eventual)).toBe(2);
+    expect(await router.ask(3, "withdraw", { group, why: "diverged: as of entry 9" }, 1_000)).toEqual({
+      kind: "done",
+    });
+    expect(await shardOn3()).toMatchObject({ state: "failed", error: "diverged: as of entry 9" });
+    const asked: string[] = [];
+    world().fault = (from, to, method) => {
+      asked.push(`${from}-${to} ${method}`);
+      return null;
+    };
+    expect(await router.count("c", eventual)).toBe(2);
+    expect(asked.filter((call) => call.endsWith(" count"))).toHaveLength(1);
+    expect(await world().router(1).ask(3, "propose", PROPOSAL(group), 1_000)).toEqual({
+      kind: "stopped",
+      why: "diverged: as of entry 9",
+    });
+    // As closing it does.
+    world().node(3).roles.forget(group);
+    world().lead(group, 1);
+    expect(await shardOn3()).toMatchObject({ state: "active", error: null });
   });
 
   test("a restart that cannot be, or does not succeed, says why", async () => {

@@ -43,6 +43,7 @@ function watched(): {
       },
       command: () => Promise.reject(new Error("nothing is to be commanded")),
       decided: (decision) => expect(decision).toBeUndefined(),
+      diverged: (divergence) => expect(divergence).toBeUndefined(),
       failed: (decision, error) => expect([decision, error]).toEqual([]),
       nowMs: () => Date.now(),
     },
@@ -95,6 +96,57 @@ test("who does not lead the catalogue asks nobody, and looks soon after it does"
   leads.now = true;
   await pass(EVERY_MS);
   expect(looks()).toBe(1);
+});
+
+test("a divergence is told once, and the replica taken out of service until that has happened", async () => {
+  const told: unknown[] = [];
+  const withdrawn: unknown[] = [];
+  const failures: string[] = [];
+  const out = { refuses: true, why: null as string | null, gone: false };
+  const reportOf = (nodeId: number) => {
+    const status = {
+      ...{ group: 1024, node: nodeId, state: "running", role: nodeId === 1 ? "leader" : "follower" },
+      ...{ term: 1, commit: 9, peers: [], conf: { voters: [1, 2, 3], learners: [], votersOutgoing: [] } },
+    };
+    const isOut = nodeId === 2 && !out.gone;
+    const engine = { appliedIndex: 9, stateHash: isOut ? "x" : "a", hashMarks: [] };
+    return { group: 1024, status, engine, error: isOut ? out.why : null };
+  };
+  using _ = new PlacementLoop(
+    { nodeId: 1, everyMs: EVERY_MS, replaceAfterMs: 600_000 },
+    {
+      catalogue: { nodes: () => [1, 2, 3].map(node), collections: () => [] },
+      leads: () => true,
+      ask: (of, method, request) => {
+        if (method !== "withdraw") return Promise.resolve({ node: of, groups: [reportOf(of)] } as never);
+        withdrawn.push([of, request]);
+        if (out.refuses) return Promise.reject(new Error("busy"));
+        out.why = (request as { readonly why: string }).why;
+        return Promise.resolve({ kind: "done" } as never);
+      },
+      command: () => Promise.reject(new Error("nothing is to be commanded")),
+      decided: () => undefined,
+      diverged: (divergence) => told.push(divergence),
+      failed: (_decision, error) => failures.push(error.message),
+      nowMs: () => Date.now(),
+    },
+  );
+  await pass(EVERY_MS);
+  expect(failures).toEqual(["busy"]);
+  out.refuses = false;
+  await pass(10 * EVERY_MS);
+  expect(withdrawn).toHaveLength(2);
+  const why = "diverged: as of entry 9 its content is not what the other replicas hold";
+  expect(withdrawn.at(-1)).toEqual([2, { group: 1024, why }]);
+  expect(told).toMatchObject([{ group: 1024, node: 2, index: 9, stateHash: "x", expected: "a" }]);
+
+  // Made anew, and damaged again: that is another alarm.
+  out.gone = true;
+  out.why = null;
+  await pass(10 * CALM_MS);
+  out.gone = false;
+  await pass(10 * CALM_MS);
+  expect(told).toHaveLength(2);
 });
 
 test("once disposed of it looks no more", async () => {

@@ -67,6 +67,7 @@ const REQUESTS: Readonly<Record<NodeMethod, Check>> = {
   changeMembership: shape({ group: whole, steps: listOf(step), timeoutMs: duration }),
   transfer: shape({ group: whole, to: whole, timeoutMs: duration }),
   restart: shape({ group: whole }),
+  withdraw: shape({ group: whole, why: text }),
   node: isObject,
 };
 
@@ -121,6 +122,7 @@ const REPLIES: Readonly<Record<NodeMethod, Check>> = {
   changeMembership: outcome,
   transfer: outcome,
   restart: outcome,
+  withdraw: outcome,
   node: shape({ nodeId: whole, version: text, ready: flag }),
 };
 

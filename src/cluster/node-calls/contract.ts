@@ -94,6 +94,11 @@ export type NodeCallsContract = {
     readonly request: { readonly group: number };
     readonly reply: { readonly kind: "done" };
   };
+  /** Takes the replica on that node out of service: its log goes on, but it answers nobody and is not written through. */
+  readonly withdraw: {
+    readonly request: { readonly group: number; readonly why: string };
+    readonly reply: { readonly kind: "done" };
+  };
   readonly node: { readonly request: Readonly<Record<never, never>>; readonly reply: NodeStatus };
 };
 

@@ -57,6 +57,7 @@ export const NO_HANDLERS: NodeCallHandlers = {
   changeMembership: refuse,
   transfer: refuse,
   restart: refuse,
+  withdraw: refuse,
   node: refuse,
 };
 

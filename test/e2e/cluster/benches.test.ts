@@ -12,6 +12,7 @@ test.skipIf(!LONG).each([
   { bench: "failover", figures: ["1a", "1b", "1c", "1d", "1e"] },
   { bench: "cluster-writes", figures: ["2a", "2b", "3a", "3b"] },
   { bench: "catch-up", figures: ["4", "5a", "5b"] },
+  { bench: "idle-groups", figures: ["6a", "6b"] },
 ])(
   "the quick form of the benchmark $bench writes its figures and leaves nothing else",
   { timeout: 180_000 },

@@ -17,6 +17,7 @@ import { appliedBehindCommit } from "./15-applied-behind-commit.ts";
 import { electionTimer } from "./16-election-timer.ts";
 import { crossTalk } from "./17-cross-talk.ts";
 import { oneTransaction } from "./18-one-transaction.ts";
+import { resting } from "./19-resting.ts";
 
 /** Every line of the list of what must never happen, as one planted bug or several. */
 export const MUTATIONS: readonly Mutation[] = [
@@ -38,4 +39,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...electionTimer,
   ...crossTalk,
   ...oneTransaction,
+  ...resting,
 ];

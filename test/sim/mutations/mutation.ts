@@ -10,7 +10,7 @@ export interface Edit {
 export interface Mutation {
   /** As in `--mutation NAME`. */
   readonly name: string;
-  /** Which of the eighteen "never" rules it breaks. */
+  /** Which of the nineteen "never" rules it breaks. */
   readonly rule: number;
   /** The rule, and why breaking it is wrong. */
   readonly why: string;

@@ -6,7 +6,8 @@ import { regenerate } from "./generated.ts";
 test("the README's tables equal the tables in the code; npm run generate writes them", () => {
   const readme = readFileSync("README.md", "utf8");
   expect(readme).toBe(regenerate(readme));
-  for (const name of ["options", "errors", "metrics"]) expect(readme).toContain(`<!-- generated:${name} -->`);
+  for (const name of ["options", "errors", "metrics", "refusals"])
+    expect(readme).toContain(`<!-- generated:${name} -->`);
 });
 
 test("a marker that names nothing is an error", () => {

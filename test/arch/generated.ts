@@ -9,11 +9,13 @@ import {
   type OptionRow,
 } from "../../src/config/options.ts";
 import { METRICS } from "../../src/observability/metrics.ts";
+import { refusalRows } from "../support/qdrant-refusals.ts";
 
 const SECTIONS: Readonly<Record<string, () => string>> = {
   options: optionsTable,
   errors: errorsTable,
   metrics: metricsTable,
+  refusals: () => table(["feature", "a request for it", "400 `UNSUPPORTED` says"], refusalRows()),
 };
 
 /** The text with everything between its markers made anew; RangeError for a marker that names nothing or has no end. */

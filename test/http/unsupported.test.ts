@@ -1,5 +1,6 @@
 /** What Qdrant has and Flotilla does not is refused by name, never ignored; what asks for nothing special passes. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { REFUSALS } from "../support/qdrant-refusals.ts";
 import { CITY, errorOf, startRest, type Rest, type RestAnswer } from "../support/rest.ts";
 
 let rest: Rest;
@@ -179,5 +180,19 @@ describe("routes of Qdrant's", () => {
     ["GET", "/telemetry", "telemetry"],
   ])("%s %s", async (method, path, word) => {
     refused(await rest.call(method, path), word);
+  });
+});
+
+describe("what the README says is refused is refused with these words:", () => {
+  beforeAll(async () => {
+    await rest.call("PUT", "/collections/c", CITY);
+  });
+
+  test.each(REFUSALS)("$feature", async ({ request: [method, path, body], says }) => {
+    const answer = await rest.call(method, `/collections/c${path}`, body);
+    expect([answer.status, errorOf(answer)]).toEqual([
+      400,
+      { code: "UNSUPPORTED", error: `Not supported: ${says}` },
+    ]);
   });
 });

@@ -264,7 +264,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     serveGrpc({
       ...splitAddress(addresses.grpc),
       messageBytesMax: GRPC_MESSAGE_BYTES,
-      interceptors: [grpcApi.interceptor],
+      interceptors: grpcApi.interceptors,
       services: [(server) => nodeCalls.addTo(server), (server) => grpcApi.addTo(server)],
     }),
   );

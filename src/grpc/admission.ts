@@ -48,7 +48,7 @@ export class Admission {
   /** Of calls that are not methods of the API nothing is asked here. */
   readonly interceptor: ServerInterceptor = (called, call) => {
     const method = this.#methods.get(called.path);
-    if (method === undefined || this.#parts.authenticator.open) return new ServerInterceptingCall(call);
+    if (method === undefined) return new ServerInterceptingCall(call);
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({

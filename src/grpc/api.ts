@@ -16,9 +16,11 @@ export class GrpcApi implements Disposable {
   readonly #methods: readonly Method[];
   readonly #stopping = new AbortController();
   readonly #discovery: Discovery;
+  readonly #open: boolean;
 
   constructor(parts: GrpcApiParts) {
     const { service, authenticator } = parts;
+    this.#open = authenticator.open;
     this.#methods = methods(service.limits);
     const admission = new Admission(this.#methods, parts);
     this.#parts = { ...parts, admission, limits: service.limits, stopping: this.#stopping.signal };
@@ -26,9 +28,9 @@ export class GrpcApi implements Disposable {
     this.#discovery = new Discovery({ service, authenticator, services });
   }
 
-  /** For the server: refuses strangers before it reads what they send. */
-  get interceptor(): ServerInterceptor {
-    return this.#parts.admission.interceptor;
+  /** For the server: refuse strangers before it reads what they send. None where nobody is one. */
+  get interceptors(): readonly ServerInterceptor[] {
+    return this.#open ? [] : [this.#parts.admission.interceptor];
   }
 
   /** Before or after the server is bound. */

@@ -178,7 +178,7 @@ export async function startGrpc(options: GrpcOptions = {}): Promise<Grpc> {
     host: "127.0.0.1",
     port: 0,
     messageBytesMax: 128 * 2 ** 20,
-    interceptors: [api.interceptor],
+    interceptors: api.interceptors,
     services: [(target) => api.addTo(target)],
   });
   const client = new GrpcClient(server.address);

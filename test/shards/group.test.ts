@@ -22,7 +22,7 @@ test("a proposal is settled with what the state machine answered, poison include
     kind: "applied",
     term: 2,
     index: 3,
-    result: { applied: "one" },
+    result: { applied: "one", version: 3 },
   });
   expect(await cluster.propose(1, "poison")).toMatchObject({
     kind: "applied",

@@ -1,20 +1,31 @@
+import { createHash } from "node:crypto";
 import type { ApplyOp, CapturedSnapshot, CommittedEntry } from "../../../shards/index.ts";
 import { LogIndex } from "../../../shards/index.ts";
 
 const text = new TextDecoder();
 const bytes = new TextEncoder();
 
-interface Disk {
-  lines: string[];
-  applied: number;
+interface State {
+  readonly lines: readonly string[];
+  /** The index that each line came with. */
+  readonly versions: readonly number[];
+  /** By origin and sequence, where a line names them: the version it got. */
+  readonly remembered: readonly (readonly [string, number])[];
+  readonly applied: number;
 }
+
+/** `@ORIGIN SEQUENCE TEXT`: a line that changes nothing when it comes again. */
+const KEYED = /^@(\S+ \d+) /;
+const sha256 = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex");
 
 /** A small state machine: remembers what was applied, in order. Poison is rejected, a fault is thrown. */
 export class RecordingMachine implements ApplyOp {
   lines: string[] = [];
   applied = 0;
+  #versions: number[] = [];
+  #remembered = new Map<string, number>();
   /** What a restart of the machine would find. */
-  #disk: Disk = { lines: [], applied: 0 };
+  #disk: State = { lines: [], versions: [], remembered: [], applied: 0 };
   /** False: only checkpoint() makes anything durable. */
   durableAtOnce = true;
   calls = 0;
@@ -38,8 +49,7 @@ export class RecordingMachine implements ApplyOp {
   }
   /** Back to what was durable, as after a power cut. */
   powerCut(): void {
-    this.lines = [...this.#disk.lines];
-    this.applied = this.#disk.applied;
+    this.#become(this.#disk);
     this.inFlight = 0;
     this.#gate = null;
   }
@@ -52,8 +62,13 @@ export class RecordingMachine implements ApplyOp {
   }
   async checkpoint(): Promise<LogIndex> {
     this.checkpoints++;
-    this.#disk = { lines: [...this.lines], applied: this.applied };
+    this.#disk = this.#state();
     return LogIndex(this.applied);
+  }
+  /** Of what is remembered, not of how far it is. */
+  get stateHash(): string {
+    const { lines, versions, remembered } = this.#state();
+    return sha256(JSON.stringify({ lines, versions, remembered }));
   }
 
   async apply(entries: readonly CommittedEntry[]): Promise<readonly unknown[]> {
@@ -64,7 +79,7 @@ export class RecordingMachine implements ApplyOp {
     this.inFlight--;
     if (this.fault !== null) throw this.fault;
     const results = entries.map((entry) => this.#one(entry));
-    if (this.durableAtOnce) this.#disk = { lines: [...this.lines], applied: this.applied };
+    if (this.durableAtOnce) this.#disk = this.#state();
     return results;
   }
 
@@ -75,16 +90,32 @@ export class RecordingMachine implements ApplyOp {
     if (data.length === 0) return null;
     const line = text.decode(data);
     if (line === "poison") return { rejected: line };
+    const key = KEYED.exec(line)?.[1];
+    const earlier = key === undefined ? undefined : this.#remembered.get(key);
+    if (earlier !== undefined) return { applied: line, version: earlier };
+    if (key !== undefined) this.#remembered.set(key, index);
     this.lines.push(line);
-    return { applied: line };
+    this.#versions.push(index);
+    return { applied: line, version: index };
+  }
+
+  #state(): State {
+    const [lines, versions, remembered] = [[...this.lines], [...this.#versions], [...this.#remembered]];
+    return { lines, versions, remembered, applied: this.applied };
+  }
+  #become({ lines, versions, remembered, applied }: State): void {
+    this.lines = [...lines];
+    this.#versions = [...versions];
+    this.#remembered = new Map(remembered);
+    this.applied = applied;
   }
 
   async capture(): Promise<CapturedSnapshot> {
-    const body = bytes.encode(JSON.stringify({ lines: this.lines, applied: this.applied }));
+    const body = bytes.encode(JSON.stringify(this.#state()));
     this.openSnapshots++;
     return {
       index: LogIndex(this.applied),
-      files: [{ name: "state.json", bytes: body.length, sha256: "" }],
+      files: [{ name: "state.json", bytes: body.length, sha256: sha256(body) }],
       read: async (_, offset, length) => body.subarray(offset, offset + length),
       [Symbol.asyncDispose]: async () => {
         this.openSnapshots--;
@@ -96,9 +127,9 @@ export class RecordingMachine implements ApplyOp {
     this.restores++;
     if (this.fault !== null) throw this.fault;
     const body = await snapshot.read("state.json", 0, snapshot.files[0]?.bytes ?? 0);
-    const state = JSON.parse(text.decode(body)) as Disk;
-    this.lines = state.lines;
-    this.applied = state.applied;
-    this.#disk = { lines: [...state.lines], applied: state.applied };
+    if (sha256(body) !== snapshot.files[0]?.sha256) throw new Error("state.json is not what was captured");
+    const state = JSON.parse(text.decode(body)) as State;
+    this.#become(state);
+    this.#disk = state;
   }
 }

@@ -3,18 +3,22 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiError } from "../../src/api/errors.ts";
 import { limits } from "../../src/api/limits.ts";
 import { routes } from "../../src/http/routes.ts";
-import type { Json } from "../support/json-schema.ts";
+import { faults, type Json } from "../support/json-schema.ts";
 import { disagreements as faultsOf, inside } from "../support/openapi-answers.ts";
 import { CITY, startRest, type Rest, type RestAnswer } from "../support/rest.ts";
 
 const table = routes({ limits: limits(), metricsText: () => Promise.resolve("") });
 const KEY = { "api-key": "manage" };
+const BODY_BYTES = 65_536;
 const pathOf = (url: string): string => url.replace(/:([a-z]+)/g, "{$1}");
 
 let rest: Rest;
 let document: Json;
 beforeAll(async () => {
-  rest = await startRest({ keys: { apiKey: "manage" } });
+  rest = await startRest({
+    keys: { apiKey: "manage", readOnlyApiKey: "read" },
+    limits: { bodyBytes: BODY_BYTES },
+  });
   const answer = await rest.call("GET", "/openapi.json", undefined, KEY);
   expect(answer.status).toBe(200);
   document = answer.body;
@@ -138,6 +142,7 @@ describe("answers of every route are as documented:", () => {
 
   test.each([
     ["no key", "", {}, {}, 401],
+    ["a key that may only read", "", {}, { "api-key": "read" }, 403],
     ["a parameter that is unknown", "?nonsense=1", {}, KEY, 400],
     ["a timeout out of range", "?timeout=100000", {}, KEY, 422],
     ["a collection that does not exist", "", { collection: "none" }, KEY, 404],
@@ -151,6 +156,26 @@ describe("answers of every route are as documented:", () => {
         await rest.call("DELETE", "/collections/none", undefined, KEY);
     }
     expect(failed).toBeGreaterThan(10);
+  });
+
+  test("too large a body, for routes that take one", async () => {
+    for (const { method, url } of table.filter(({ body }) => body !== null)) {
+      const answer = await rest.call(method, live(url), { x: "x".repeat(BODY_BYTES) }, KEY);
+      expect([method, url, answer.status, disagreements(method, url, answer)]).toEqual([
+        method,
+        url,
+        413,
+        [],
+      ]);
+    }
+  });
+
+  test("a method that a path does not have is the envelope of an error too", async () => {
+    for (const { url } of table) {
+      const answer = await rest.call("PROPFIND", live(url), undefined, KEY);
+      expect([url, answer.status]).toEqual([url, 405]);
+      expect(faults(inside(document, "components", "schemas", "Error") ?? {}, answer.body)).toEqual([]);
+    }
   });
 
   test("a body that is none, for routes that take one", async () => {

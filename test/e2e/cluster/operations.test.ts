@@ -51,6 +51,39 @@ describe("voters of a shard", () => {
   );
 });
 
+test(
+  "every replica of a shard is restarted, its leader too and asked of any node, while writes go on",
+  { timeout: 120_000 },
+  async () => {
+    await using cluster = await ClusterProcess.of(3);
+    await create(cluster.client, "c", 3, 2);
+    await cluster.untilVoters("c", 3);
+    const writer = new Writer(cluster, "c").start();
+    await writer.more(20);
+    const [before] = await cluster.shards("c");
+    const leader = before?.leader ?? 0;
+    const order = [leader, ...[1, 2, 3].filter((node) => node !== leader)];
+    for (const [turn, node_id] of order.entries()) {
+      const asker = cluster.member(turn + 1).client;
+      const { status, body } = await asker.call("POST", "/collections/c/shards/0/restart?timeout=20", {
+        node_id,
+      });
+      expect([status, body]).toMatchObject([200, { result: true }]);
+      await cluster.untilVoters("c", 3);
+      await writer.more(10);
+    }
+    const acknowledged = await writer.stop();
+    expect(writer.failures).toEqual([]);
+    await cluster.untilEqual("c");
+    for (const [node, ids] of await idsOnEach(cluster, "c"))
+      expect(
+        [...acknowledged].filter((id) => !ids.has(id)),
+        `lost on node ${node}`,
+      ).toEqual([]);
+    for (const { log } of cluster.running) expect(log.match(/shard restarts, as asked/g)).toHaveLength(1);
+  },
+);
+
 test("a node that is removed is drained first, and the rest goes on", { timeout: 120_000 }, async () => {
   await using cluster = await ClusterProcess.of(3);
   await create(cluster.client, "c", 2, 2);

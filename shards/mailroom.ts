@@ -30,6 +30,8 @@ export class Mailroom {
   readonly #identity: HostIdentity;
   readonly #parts: MailroomParts;
   readonly #outgoing = new Map<NodeId, GroupMessage[]>();
+  /** Appends that tell a commit index and nothing else: the newest per peer and group. */
+  #held = new Map<NodeId, Map<GroupId, GroupMessage>>();
   #closed = false;
 
   constructor(identity: HostIdentity, parts: MailroomParts) {
@@ -59,22 +61,52 @@ export class Mailroom {
     });
   }
 
+  /**
+   * Leaves with the next flush. What only tells a follower how far it may apply waits for something else to travel
+   * with, at most until {@link release}: the next write is usually on its heels, and brings it along for nothing.
+   */
   post(message: GroupMessage): void {
     const { to } = message.message;
+    if (message.message.kind === "append" && message.message.entries.length === 0) {
+      const held = this.#held.get(to);
+      if (held === undefined) this.#held.set(to, new Map([[message.group, message]]));
+      else held.set(message.group, message);
+      return;
+    }
     const waiting = this.#outgoing.get(to);
     if (waiting === undefined) this.#outgoing.set(to, [message]);
     else waiting.push(message);
   }
 
-  flush(): void {
-    if (this.#outgoing.size === 0) return;
-    for (const [to, messages] of this.#outgoing) this.#parts.transport.send(to, messages);
+  /** Whether anything was waiting to leave. */
+  flush(): boolean {
+    if (this.#outgoing.size === 0) return false;
+    for (const [to, messages] of this.#outgoing) {
+      const held = this.#held.get(to);
+      this.#held.delete(to);
+      this.#parts.transport.send(to, held === undefined ? messages : [...held.values(), ...messages]);
+    }
     this.#outgoing.clear();
+    return true;
+  }
+
+  /** A tick went by: nothing waits any longer. */
+  release(): void {
+    const held = this.#held;
+    this.#held = new Map();
+    for (const [to, messages] of held) {
+      const waiting = this.#outgoing.get(to);
+      this.#outgoing.set(
+        to,
+        waiting === undefined ? [...messages.values()] : [...messages.values(), ...waiting],
+      );
+    }
   }
 
   close(): void {
     this.#closed = true;
     this.#outgoing.clear();
+    this.#held.clear();
   }
 
   #whyRefused(envelope: PeerEnvelope): Refusal | null {

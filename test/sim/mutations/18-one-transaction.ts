@@ -8,14 +8,14 @@ export const oneTransaction: readonly Mutation[] = [
     edits: [
       {
         file: "shards/host.ts",
-        find: "this.#writing = this.#parts.log.write(writes).then(",
-        replace: `const inTwo = async () => {
+        find: "      return this.#parts.log.write(writes);",
+        replace: `      const inTwo = async () => {
       for (const { group, hardState, ...rest } of writes) {
         if (hardState !== undefined) await this.#parts.log.write([{ group, hardState }]);
         if (Object.keys(rest).length > 0) await this.#parts.log.write([{ group, ...rest }]);
       }
     };
-    this.#writing = inTwo().then(`,
+    return inTwo();`,
       },
     ],
   },

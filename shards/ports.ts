@@ -70,6 +70,8 @@ export interface ApplyOp {
 export interface CapturedSnapshot extends AsyncDisposable {
   readonly index: LogIndex;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
+  /** Where the files lie on this machine, when they do: they may be linked from there, and changed only by the link. */
+  readonly directory?: string | undefined;
   /** `length` bytes at `offset`, fewer only at the end of the file. */
   read(name: string, offset: number, length: number): Promise<Uint8Array>;
 }

@@ -2,7 +2,7 @@
  * Where a snapshot lies while it comes in: a directory per snapshot, named after what it is, so that a transfer that
  * broke goes on where it stood, whichever side was restarted. It becomes readable when every file has its checksum.
  */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
@@ -91,6 +91,8 @@ export class Incoming {
   readonly #manifest: Manifest;
   readonly #handles: readonly FileHandle[];
   readonly #held: number[];
+  /** Of what came so far; null for a file of which a part was here before, which is read at the end. */
+  readonly #hashes: readonly (Hash | null)[];
   readonly #release: () => void;
   #ended = false;
 
@@ -103,6 +105,7 @@ export class Incoming {
     this.#manifest = manifest;
     this.#handles = parts.handles;
     this.#held = parts.held;
+    this.#hashes = parts.held.map((bytes) => (bytes === 0 ? createHash("sha256") : null));
     this.#release = parts.release;
   }
 
@@ -137,6 +140,7 @@ export class Incoming {
     if (entry === undefined || handle === undefined || at !== offset || at + data.length > entry.bytes)
       throw new RangeError(`a piece at ${offset} of file ${file} does not follow ${at}`);
     await handle.appendFile(data);
+    this.#hashes[file]?.update(data);
     this.#held[file] = at + data.length;
   }
 
@@ -144,7 +148,11 @@ export class Incoming {
   async finish(): Promise<CapturedSnapshot | null> {
     for (const [at, { bytes, sha256 }] of this.#manifest.files.entries()) {
       const handle = this.#handles[at];
-      if (handle === undefined || this.#held[at] !== bytes || (await hashOf(handle, bytes)) !== sha256) {
+      if (
+        handle === undefined ||
+        this.#held[at] !== bytes ||
+        (await this.#hashOf(at, handle, bytes)) !== sha256
+      ) {
         await this.discard();
         return null;
       }
@@ -155,6 +163,7 @@ export class Incoming {
     return {
       index,
       files,
+      directory: this.#directory,
       read: async (name, offset, length) => {
         const handle = handles.get(name);
         if (handle === undefined) throw new RangeError(`the snapshot has no file ${name}`);
@@ -162,6 +171,11 @@ export class Incoming {
       },
       [Symbol.asyncDispose]: () => this.discard(),
     };
+  }
+
+  #hashOf(at: number, handle: FileHandle, bytes: number): Promise<string> {
+    const hash = this.#hashes[at] ?? null;
+    return hash === null ? hashOf(handle, bytes) : Promise.resolve(hash.digest("hex"));
   }
 
   /** Ends it; what is here stays for the next attempt. */

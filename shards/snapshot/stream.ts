@@ -26,8 +26,10 @@ import { checkManifest, type Incoming, type Manifest, type StagingArea } from ".
 
 /** Bytes of one piece: small against everything else that wants the thread. */
 export const PIECE_BYTES = 256 * 1024;
-/** Pieces on their way: what a snapshot costs in memory on either side. */
-const WINDOW = 16;
+/** Pieces on their way; with those read ahead, what a snapshot costs in memory on either side. */
+const WINDOW = 12;
+/** Pieces read before they are due: the disk and the thread that owns the files work while others are sent. */
+const READ_AHEAD = 4;
 
 export interface Outgoing {
   readonly message: GroupMessage;
@@ -67,28 +69,59 @@ export async function sendSnapshot(wire: SnapshotWire, out: Outgoing): Promise<b
   const pace = new Pace(out.bytesPerSecond, out.time ?? SYSTEM_TIME);
   let sent = offsets.reduce((sum, offset) => sum + offset, 0);
   let unacknowledged = 0;
-  for (const [at, file] of snapshot.files.entries()) {
-    let offset = offsets[at] ?? 0;
-    while (offset < file.bytes) {
-      const piece = await snapshot.read(file.name, offset, Math.min(PIECE_BYTES, file.bytes - offset));
-      if (piece.length === 0) throw new RangeError(`${file.name} ends at ${offset}, not at ${file.bytes}`);
-      await pace.wait(piece.length);
-      wire.write(pack(["piece", at, offset, piece, crc32(piece)]));
-      offset += piece.length;
-      sent += piece.length;
-      unacknowledged++;
-      if (unacknowledged < WINDOW) continue;
-      const [answer] = await answers.next();
-      if (answer !== "got") return false;
-      unacknowledged--;
-      out.progress(sent, total);
-    }
+  for await (const { at, offset, piece } of piecesAhead(snapshot, offsets)) {
+    await pace.wait(piece.length);
+    wire.write(pack(["piece", at, offset, piece, crc32(piece)]));
+    sent += piece.length;
+    unacknowledged++;
+    if (unacknowledged < WINDOW) continue;
+    const [answer] = await answers.next();
+    if (answer !== "got") return false;
+    unacknowledged--;
+    out.progress(sent, total);
   }
   for (;;) {
     const [answer, verified] = await answers.next();
     if (answer === "got") continue;
     return answer === "done" && verified === true;
   }
+}
+
+interface Piece {
+  readonly at: number;
+  readonly offset: number;
+  readonly piece: Uint8Array;
+}
+
+/** What the receiver lacks, in order; the next pieces are read while one is on its way. */
+async function* piecesAhead(snapshot: CapturedSnapshot, held: readonly number[]): AsyncGenerator<Piece> {
+  const ahead: Promise<Piece>[] = [];
+  try {
+    for (const [at, file] of snapshot.files.entries())
+      for (let offset = held[at] ?? 0; offset < file.bytes; offset += PIECE_BYTES) {
+        const read = pieceAt(snapshot, file, at, offset);
+        // Whoever waits for it is told of a failure; nobody may, when an earlier piece failed.
+        read.catch(() => undefined);
+        ahead.push(read);
+        if (ahead.length > READ_AHEAD) yield await (ahead.shift() as Promise<Piece>);
+      }
+    for (const read of ahead.splice(0)) yield await read;
+  } finally {
+    // The caller closes the snapshot next: nothing may still be reading it.
+    await Promise.allSettled(ahead);
+  }
+}
+
+async function pieceAt(
+  snapshot: CapturedSnapshot,
+  { name, bytes: size }: { readonly name: string; readonly bytes: number },
+  at: number,
+  offset: number,
+): Promise<Piece> {
+  const wanted = Math.min(PIECE_BYTES, size - offset);
+  const piece = await snapshot.read(name, offset, wanted);
+  if (piece.length < wanted) throw new RangeError(`${name} ends at ${offset + piece.length}, not at ${size}`);
+  return { at, offset, piece };
 }
 
 /** The frames that come back, one at a time. */

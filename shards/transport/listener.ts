@@ -1,5 +1,6 @@
 /** The peer port: lets in who proves to know the secret and means this node, and hands each stream to its purpose. */
 import { Server, type ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { widenWindow } from "./flow-window.ts";
 import { greet, PROTOCOL_VERSION, readHello, type Greeting, type Hello } from "./handshake.ts";
 import type { RefusalReason } from "./peer-events.ts";
 import { channelOptions, PEER_SERVICE } from "./wire.ts";
@@ -136,6 +137,7 @@ class Session {
   #admit(hello: Hello, answer: Buffer): void {
     if (this.#greeting?.isProved(answer) !== true) return this.#refuse("proof", status.PERMISSION_DENIED);
     clearTimeout(this.#late);
+    widenWindow(this.#call);
     this.#handler = this.#parts.accept({
       hello,
       write: (frame) => {

@@ -17,6 +17,8 @@ const ANSWER_MS = 1_000;
 const CHANGE_MS = 5_000;
 /** Between two looks while nothing is wrong and nothing changes: each asks every node about every shard. */
 const CALM_MS = 2_000;
+/** Between the first two looks after a change. */
+const SOON_MS = 40;
 
 export interface PlacementLoopOptions {
   readonly nodeId: number;
@@ -70,10 +72,15 @@ export class PlacementLoop implements Disposable {
     this.#timer = this.#later();
   }
 
-  /** Something changed: looks now, and then as often as while something is under way. */
+  /** What a change sets off is often done within milliseconds; what takes longer is asked for less and less often. */
+  get #soonMs(): number {
+    return Math.min(SOON_MS, this.#options.everyMs);
+  }
+
+  /** Something changed: looks now, and again soon. */
   nudge(): void {
     if (this.#ended) return;
-    this.#delayMs = this.#options.everyMs;
+    this.#delayMs = this.#soonMs;
     if (this.#round === null) this.#begin();
     else this.#again = true;
   }
@@ -130,10 +137,8 @@ export class PlacementLoop implements Disposable {
     const view = this.#view();
     const decisions = plan(view);
     const { everyMs } = this.#options;
-    this.#delayMs =
-      decisions.length === 0 && isCalm(view)
-        ? Math.min(this.#delayMs * 2, Math.max(CALM_MS, everyMs))
-        : everyMs;
+    const longest = isCalm(view) ? Math.max(CALM_MS, everyMs) : everyMs;
+    this.#delayMs = decisions.length > 0 ? this.#soonMs : Math.min(this.#delayMs * 2, longest);
     await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
     if (decisions.length > 0) this.#again = true;
   }

@@ -28,7 +28,6 @@ export class Indexer {
   #sliceTookMs = 0;
   #closing = false;
   #pressed = false;
-  /** Adds and tombstones that the saved graph does not have. */
   #unsaved = 0;
   #saves = 0;
   #saveFailures = 0;
@@ -51,6 +50,11 @@ export class Indexer {
     this.#sequence = options.sequence;
     this.#applied = options.applied;
     this.#failed = options.failed;
+  }
+
+  /** Adds and tombstones that the saved graph does not have. */
+  get unsaved(): number {
+    return this.#unsaved;
   }
 
   get saves(): number {

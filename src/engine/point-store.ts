@@ -166,9 +166,9 @@ export class PointStore {
   }
 
   /** Copies the file while reads and writes go on; the copy is consistent as of its end. */
-  async copyTo(file: string, pagesPerStep: number): Promise<void> {
+  async copyTo(file: string, pagesPerStep: () => number): Promise<void> {
     try {
-      await this.#database.backup(file, { progress: () => pagesPerStep });
+      await this.#database.backup(file, { progress: pagesPerStep });
     } catch (thrown) {
       throw storeError(file, thrown);
     }

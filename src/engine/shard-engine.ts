@@ -234,10 +234,13 @@ export class ShardEngine implements Engine {
 
   async capture(): Promise<EngineSnapshot> {
     this.#mustRun();
-    const { data, parts } = this.#shard;
-    const { options, spec } = this.#opening;
+    const { data, indexer, parts } = this.#shard;
+    const { clock, options, spec } = this.#opening;
+    // Whoever receives it would have to insert again what the saved graph lacks: more than a tail holds is a rebuild.
+    if (indexer.unsaved > options.tailPointsMax / 4) await indexer.save();
     return captureSnapshot({
       store: parts.store,
+      isBusy: () => indexer.isBusy(clock.nowMs()),
       spec,
       data,
       into: join(this.#directory, `capture-${++this.#captures}`),

@@ -11,8 +11,9 @@ import type { EngineSnapshot } from "./surface.ts";
 import type { VectorSpec } from "./types.ts";
 
 const PIECE = 1 << 20;
-/** Pages copied before the thread is given free: about 2 ms. */
+/** Pages copied before the thread is given free: about 2 ms while searches come in, 20 ms otherwise. */
 const PAGES_PER_STEP = 64;
+const IDLE_PAGES_PER_STEP = 640;
 
 export async function captureSnapshot(from: {
   readonly store: PointStore;
@@ -20,19 +21,23 @@ export async function captureSnapshot(from: {
   readonly data: string;
   /** Does not exist yet; removed when the snapshot is disposed of. */
   readonly into: string;
+  /** Searches or writes are waiting for the thread. */
+  readonly isBusy: () => boolean;
   /** The applied index of a copied store. */
   readonly indexOf: (file: string) => number;
 }): Promise<EngineSnapshot> {
   const { into } = from;
   await mkdir(into);
   try {
-    await from.store.copyTo(join(into, POINTS_FILE), PAGES_PER_STEP);
+    await from.store.copyTo(join(into, POINTS_FILE), () =>
+      from.isBusy() ? PAGES_PER_STEP : IDLE_PAGES_PER_STEP,
+    );
     const index = from.indexOf(join(into, POINTS_FILE));
-    const names = [POINTS_FILE, ...(await linkGraph(from.data, into, from.spec))];
+    const found = [{ name: POINTS_FILE, sha256: null }, ...(await linkGraph(from.data, into, from.spec))];
     const files = [];
-    for (const name of names) {
+    for (const { name, sha256 } of found) {
       const file = join(into, name);
-      files.push({ name, bytes: (await stat(file)).size, sha256: await sha256Of(file) });
+      files.push({ name, bytes: (await stat(file)).size, sha256: sha256 ?? (await sha256Of(file)) });
     }
     return openSnapshot(into, index, files);
   } catch (thrown) {
@@ -41,14 +46,23 @@ export async function captureSnapshot(from: {
   }
 }
 
+interface Linked {
+  readonly name: string;
+  /** As its manifest says; the receiver finds out whether that still holds. null: to be computed. */
+  readonly sha256: string | null;
+}
+
 // A link keeps the file while the shard replaces its saved graph by a newer one.
-async function linkGraph(data: string, into: string, spec: VectorSpec): Promise<string[]> {
+async function linkGraph(data: string, into: string, spec: VectorSpec): Promise<readonly Linked[]> {
   const manifest = await savedGraph(data, spec);
   if (manifest === null) return [];
-  const names = [manifest.file, "graph.json"];
+  const linked = [
+    { name: manifest.file, sha256: manifest.sha256 },
+    { name: "graph.json", sha256: null },
+  ];
   try {
-    for (const name of names) await link(join(data, name), join(into, name));
-    return (await savedGraph(into, spec))?.file === manifest.file ? names : [];
+    for (const { name } of linked) await link(join(data, name), join(into, name));
+    return (await savedGraph(into, spec))?.file === manifest.file ? linked : [];
   } catch (thrown) {
     // A save came in between; the copy is complete without a graph.
     if ((thrown as NodeJS.ErrnoException).code === "ENOENT") return [];
@@ -57,32 +71,37 @@ async function linkGraph(data: string, into: string, spec: VectorSpec): Promise<
 }
 
 function openSnapshot(directory: string, index: number, files: EngineSnapshot["files"]): EngineSnapshot {
-  const handles = new Map<string, FileHandle>();
+  // Opened once each, though several reads may come before the first is answered.
+  const handles = new Map<string, Promise<FileHandle>>();
+  const handleOf = (name: string): Promise<FileHandle> => {
+    const known = handles.get(name);
+    if (known !== undefined) return known;
+    const opening = open(join(directory, name), "r");
+    handles.set(name, opening);
+    return opening;
+  };
   return {
     index,
     files,
     read: async (name, offset, length) => {
       if (!files.some((file) => file.name === name)) throw new RangeError(`the snapshot has no file ${name}`);
-      let handle = handles.get(name);
-      if (handle === undefined) {
-        handle = await open(join(directory, name), "r");
-        handles.set(name, handle);
-      }
+      const handle = await handleOf(name);
       const bytes = new Uint8Array(length);
       const { bytesRead } = await handle.read(bytes, 0, length, offset);
       return bytes.subarray(0, bytesRead);
     },
     [Symbol.asyncDispose]: async () => {
-      for (const handle of handles.values()) await handle.close();
+      for (const opened of await Promise.allSettled(handles.values()))
+        if (opened.status === "fulfilled") await opened.value.close();
       handles.clear();
       await rm(directory, { recursive: true, force: true });
     },
   };
 }
 
-/** Writes the files into `staged` and verifies them; throws SNAPSHOT_CORRUPT. */
+/** Brings the files into `staged`, by links where they lie on this disk, and verifies them; throws SNAPSHOT_CORRUPT. */
 export async function receiveSnapshot(
-  snapshot: Pick<EngineSnapshot, "files" | "read">,
+  snapshot: Pick<EngineSnapshot, "files" | "read" | "directory">,
   staged: string,
 ): Promise<void> {
   if (!snapshot.files.some((file) => file.name === POINTS_FILE))
@@ -91,21 +110,41 @@ export async function receiveSnapshot(
     if (!/^[a-z0-9-]+\.[a-z]+$/.test(name))
       throw new EngineError("SNAPSHOT_CORRUPT", `${JSON.stringify(name)} is no name of a snapshot's file`);
     const file = join(staged, name);
-    const handle = await open(file, "wx");
-    try {
-      for (let at = 0; at < bytes;) {
-        const piece = await snapshot.read(name, at, Math.min(PIECE, bytes - at));
-        if (piece.length === 0)
-          throw new EngineError("SNAPSHOT_CORRUPT", `${name} ends at ${at} of ${bytes}`);
-        await handle.write(piece);
-        at += piece.length;
-      }
-    } finally {
-      await handle.close();
-    }
+    if (!(await linked(snapshot.directory, name, file))) await copied(snapshot, { name, bytes }, file);
     await syncFile(file);
     const found = await sha256Of(file);
     if (found !== sha256)
       throw new EngineError("SNAPSHOT_CORRUPT", `${name} has the hash ${found}, not ${sha256}`);
+  }
+}
+
+/** False when it has to be copied: the file is elsewhere, or on a file system that has no links. */
+async function linked(directory: string | undefined, name: string, file: string): Promise<boolean> {
+  if (directory === undefined) return false;
+  try {
+    await link(join(directory, name), file);
+    return true;
+  } catch (thrown) {
+    if (["EXDEV", "EPERM", "ENOTSUP", "EMLINK"].includes((thrown as NodeJS.ErrnoException).code ?? ""))
+      return false;
+    throw thrown;
+  }
+}
+
+async function copied(
+  snapshot: Pick<EngineSnapshot, "read">,
+  { name, bytes }: { readonly name: string; readonly bytes: number },
+  file: string,
+): Promise<void> {
+  const handle = await open(file, "wx");
+  try {
+    for (let at = 0; at < bytes;) {
+      const piece = await snapshot.read(name, at, Math.min(PIECE, bytes - at));
+      if (piece.length === 0) throw new EngineError("SNAPSHOT_CORRUPT", `${name} ends at ${at} of ${bytes}`);
+      await handle.write(piece);
+      at += piece.length;
+    }
+  } finally {
+    await handle.close();
   }
 }

@@ -23,7 +23,8 @@ export class OpenCaptures {
   add(snapshot: CapturedSnapshot): CapturedFiles {
     const capture = this.#next++;
     this.#open.set(capture, snapshot);
-    return { capture, index: snapshot.index, files: snapshot.files };
+    const { index, files, directory } = snapshot;
+    return { capture, index, files, directory };
   }
   async read(at: ApplyContract["readCaptured"]["request"]): Promise<Uint8Array> {
     const snapshot = this.#open.get(at.capture);
@@ -113,6 +114,7 @@ export function applyHandlers(
       of(group).restore({
         index: LogIndex(restore.index),
         files: restore.files,
+        directory: restore.directory,
         read: (name, offset, length) =>
           asker().call("readRestored", { capture: restore.capture, name, offset, length }),
         [Symbol.asyncDispose]: () => Promise.resolve(),

@@ -53,6 +53,7 @@ export type ApplyContract = {
 export interface CapturedFiles {
   readonly capture: number;
   readonly index: number;
+  readonly directory?: string | undefined;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
 }
 

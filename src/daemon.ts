@@ -212,6 +212,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       roles,
       node,
       encode: (key, operations) => encodeEntry({ ...key, operations }),
+      guard: access.guard,
     },
   );
   metrics.watch({

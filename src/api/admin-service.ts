@@ -38,9 +38,9 @@ export class AdminService {
     return await this.#admin.nodes(options);
   }
 
-  async removeNode(_permit: ClusterPermit<"manage">, nodeId: number, options: CallOptions): Promise<void> {
+  async removeNode(permit: ClusterPermit<"manage">, nodeId: number, options: CallOptions): Promise<void> {
     checkNodeId(nodeId);
-    await this.#admin.removeNode(nodeId, options);
+    await this.#admin.removeNode(nodeId, { ...options, caller: permit.principal });
   }
 
   /** Who leads the catalogue, as far as this node knows; null: nobody at the moment. */
@@ -63,34 +63,39 @@ export class AdminService {
     );
   }
 
-  async addVoter(_permit: ClusterPermit<"manage">, at: ReplicaPlace, options: VoterOptions): Promise<void> {
+  async addVoter(permit: ClusterPermit<"manage">, at: ReplicaPlace, options: VoterOptions): Promise<void> {
     checkNodeId(at.nodeId);
-    await this.#admin.addVoter(at.collection, at.shard, at.nodeId, options);
+    await this.#admin.addVoter(at.collection, at.shard, at.nodeId, { ...options, caller: permit.principal });
   }
-  async removeVoter(
-    _permit: ClusterPermit<"manage">,
-    at: ReplicaPlace,
-    options: VoterOptions,
-  ): Promise<void> {
+  async removeVoter(permit: ClusterPermit<"manage">, at: ReplicaPlace, options: VoterOptions): Promise<void> {
     checkNodeId(at.nodeId);
-    await this.#admin.removeVoter(at.collection, at.shard, at.nodeId, options);
+    await this.#admin.removeVoter(at.collection, at.shard, at.nodeId, {
+      ...options,
+      caller: permit.principal,
+    });
   }
   async transferLeader(
-    _permit: ClusterPermit<"manage">,
+    permit: ClusterPermit<"manage">,
     at: ReplicaPlace,
     options: CallOptions,
   ): Promise<void> {
     checkNodeId(at.nodeId);
-    await this.#admin.transferLeader(at.collection, at.shard, at.nodeId, options);
+    await this.#admin.transferLeader(at.collection, at.shard, at.nodeId, {
+      ...options,
+      caller: permit.principal,
+    });
   }
 
   /** `nodeId` null: on the node that was asked. */
   async restartReplica(
-    _permit: ClusterPermit<"manage">,
+    permit: ClusterPermit<"manage">,
     at: Omit<ReplicaPlace, "nodeId"> & { readonly nodeId: number | null },
     options: CallOptions,
   ): Promise<void> {
-    await this.#admin.restartReplica(at.collection, at.shard, at.nodeId, options);
+    await this.#admin.restartReplica(at.collection, at.shard, at.nodeId, {
+      ...options,
+      caller: permit.principal,
+    });
   }
 
   /** A replica on another node instead of this one: first the new one votes, then the old one goes. */
@@ -115,7 +120,7 @@ export class AdminService {
   }
 
   async changeAliases(
-    _permit: ClusterPermit<"manage">,
+    permit: ClusterPermit<"manage">,
     actions: readonly AliasAction[],
     options: CallOptions,
   ): Promise<void> {
@@ -127,7 +132,7 @@ export class AdminService {
       if (action.kind === "create") checkCollectionName(action.alias, this.#limits);
       if (action.kind === "rename") checkCollectionName(action.to, this.#limits);
     }
-    await this.#admin.changeAliases(actions, options);
+    await this.#admin.changeAliases(actions, { ...options, caller: permit.principal });
   }
 
   leaderOf(permit: CollectionPermit<"read">, shard: number): LeaderView | null {

@@ -4,7 +4,7 @@
  * or the catalogue's calls, and so through a log.
  */
 import type { Cluster } from "../cluster/types.ts";
-import { sees, type ClusterPermit, type CollectionPermit } from "../auth/permit.ts";
+import { sees, type ClusterPermit, type CollectionPermit, type Principal } from "../auth/permit.ts";
 import { ApiError } from "./errors.ts";
 import { between, within, type Limits } from "./limits.ts";
 import { checkCollectionName } from "./names.ts";
@@ -101,7 +101,7 @@ export class VectorService {
     this.#checkReplication(wanted.replicationFactor);
     if (wanted.metadata !== null)
       checkPayload(wanted.metadata, this.limits, "metadataBytes", () => "`metadata`");
-    return this.#cluster.createCollection({ ...wanted, name }, options);
+    return this.#cluster.createCollection({ ...wanted, name }, by(permit, options));
   }
 
   /** Metadata is merged where it is applied, key by key; a key with the value null is removed. */
@@ -110,7 +110,7 @@ export class VectorService {
     patch: Pick<CollectionPatch, "metadata">,
     options: CallOptions,
   ): Promise<CollectionInfo> {
-    return this.#update(this.collection(permit), patch, options);
+    return this.#update(this.collection(permit), patch, by(permit, options));
   }
 
   /** As {@link configure}, and how many replicas there are. */
@@ -121,12 +121,12 @@ export class VectorService {
   ): Promise<CollectionInfo> {
     const collection = this.collection(permit);
     if (patch.replicationFactor !== undefined) this.#checkReplication(patch.replicationFactor);
-    return this.#update(collection, patch, options);
+    return this.#update(collection, patch, by(permit, options));
   }
 
   /** false when there was none. */
   async remove(permit: CollectionPermit<"manage">, options: CallOptions): Promise<boolean> {
-    return this.#cluster.deleteCollection(permit.collection, options);
+    return this.#cluster.deleteCollection(permit.collection, by(permit, options));
   }
 
   // ----------------------------------------------------------------------------------------------------- points
@@ -141,7 +141,7 @@ export class VectorService {
     const checked = checkedWrite(operations, options, this.limits);
     const redirect = options.redirect ?? this.#redirectWrites;
     try {
-      return await this.#cluster.write(collection.name, checked, { ...options, redirect });
+      return await this.#cluster.write(collection.name, checked, by(permit, { ...options, redirect }));
     } catch (failure) {
       // Whoever stops waiting without saying that nothing was proposed leaves the outcome open.
       if (failure instanceof ApiError || !options.signal.aborted) throw failure;
@@ -166,10 +166,10 @@ export class VectorService {
         collection.name,
         ids,
         { withPayload: { kind: "none" }, withVector: true },
-        options,
+        by(permit, options),
       ),
     );
-    return this.#cluster.search(collection.name, queries, options);
+    return this.#cluster.search(collection.name, queries, by(permit, options));
   }
 
   /** The points that exist, in the order asked for. */
@@ -182,7 +182,7 @@ export class VectorService {
     const collection = this.collection(permit);
     within(this.limits, "batchPoints", ids.length, "the number of ids", "TOO_LARGE");
     checkSelector(shape.withPayload, this.limits);
-    return this.#cluster.retrieve(collection.name, ids, shape, options);
+    return this.#cluster.retrieve(collection.name, ids, shape, by(permit, options));
   }
 
   /** POINT_NOT_FOUND when it does not exist. */
@@ -207,11 +207,11 @@ export class VectorService {
     const collection = this.collection(permit);
     between(this.limits, "pagePoints", page.limit, 1, "`limit`");
     checkSelector(page.withPayload, this.limits);
-    return this.#cluster.scroll(collection.name, page, options);
+    return this.#cluster.scroll(collection.name, page, by(permit, options));
   }
 
   async count(permit: CollectionPermit<"read">, options: ReadOptions): Promise<number> {
-    return this.#cluster.count(this.collection(permit).name, options);
+    return this.#cluster.count(this.collection(permit).name, by(permit, options));
   }
 
   // ------------------------------------------------------------------------------------------------------- node
@@ -266,6 +266,11 @@ export class VectorService {
   #checkReplication(factor: number): void {
     between(this.limits, "replicationFactor", factor, 1, "the replication factor");
   }
+}
+
+/** The caller's name and rights go along to wherever it is done, and are looked at again there. */
+function by<O extends CallOptions>({ principal }: { readonly principal: Principal }, options: O): O {
+  return { ...options, caller: principal };
 }
 
 function noCollection(name: string): ApiError {

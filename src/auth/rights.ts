@@ -56,6 +56,16 @@ function matches(pattern: string, name: string): boolean {
 /** A token with more is refused: each is compared on every request. */
 const RIGHTS_MAX = 256;
 
+/** Whether it is what {@link readAccess} could have made: rights that came from elsewhere are never taken on trust. */
+export function isRights(value: unknown): value is Rights {
+  if (typeof value !== "object" || value === null || !("kind" in value)) return false;
+  const { kind } = value;
+  if (kind === "none" || kind === "read" || kind === "manage") return true;
+  if (kind !== "collections" || !("list" in value)) return false;
+  const read = readAccess(value.list);
+  return read.kind === "rights";
+}
+
 type Read =
   { readonly kind: "rights"; readonly rights: Rights } | { readonly kind: "refused"; readonly why: string };
 

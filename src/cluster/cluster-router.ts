@@ -2,6 +2,7 @@ import { ApiError } from "../api/errors.ts";
 import type { CatalogueCommand } from "../catalog/commands.ts";
 import type { Controller } from "../catalog/controller.ts";
 import type { CatalogueCollection, CatalogueOutcome } from "../catalog/types.ts";
+import { CallerCheck, type ChangeGuard } from "./caller-check.ts";
 import { CommandPath } from "./command-path.ts";
 import { chooseFounders } from "./founders.ts";
 import { Leaders } from "./leaders.ts";
@@ -80,6 +81,8 @@ export interface ClusterRouterParts {
   readonly encode: EncodeEntry;
   readonly node: () => NodeStatus;
   readonly timers?: Timers;
+  /** Looks at changes that other nodes forward as the front-ends look at their own. */
+  readonly guard?: ChangeGuard;
 }
 
 /** How long other nodes are given to follow the catalogue before a command's answer. */
@@ -124,7 +127,8 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     );
     const reopening = { ...parts, nodeId, timers, reopen: (at: number) => controller.restart(at) };
     this.#restart = (group, signal) => restartHere(reopening, { group, signal });
-    const serving = { ...parts, nodeId, timers, local, shards: controller, restart: this.#restart };
+    const callers = new CallerCheck({ placements, catalogue, guard: parts.guard ?? null });
+    const serving = { ...parts, nodeId, timers, local, shards: controller, restart: this.#restart, callers };
     this.handlers = nodeHandlers(serving);
     this.#leaders = leaders;
     this.#local = local;
@@ -172,7 +176,8 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     return this.#parts.catalogue.resolve(name);
   }
 
-  async createCollection(collection: NewCollection, { signal }: CallOptions): Promise<CollectionInfo> {
+  async createCollection(collection: NewCollection, options: CallOptions): Promise<CollectionInfo> {
+    const { signal } = options;
     const { catalogue, peers } = this.#parts;
     const isUp = (node: number): boolean => node === this.#options.nodeId || peers.stateOf(node) === "open";
     const placement = chooseFounders(collection, catalogue.nodes(), catalogue.collections(), isUp);
@@ -184,7 +189,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const { collectionsMax } = this.#options;
     const made = await this.#commands.onCollection(
       { kind: "createCollection", collection, placement, collectionsMax },
-      signal,
+      options,
     );
     await this.#writable.wait(made, signal);
     await this.#commands.everywhere(signal);
@@ -194,20 +199,21 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   async updateCollection(
     name: string,
     patch: CollectionPatch,
-    { signal }: CallOptions,
+    options: CallOptions,
   ): Promise<CollectionInfo> {
     const { metadataBytesMax } = this.#options;
     const known = this.#collection(name).name;
     return await this.#commands.onCollection(
       { kind: "updateCollection", name: known, patch, metadataBytesMax },
-      signal,
+      options,
     );
   }
 
-  async deleteCollection(name: string, { signal }: CallOptions): Promise<boolean> {
+  async deleteCollection(name: string, options: CallOptions): Promise<boolean> {
+    const { signal } = options;
     let gone: CatalogueCollection;
     try {
-      gone = await this.#commands.onCollection({ kind: "deleteCollection", name }, signal);
+      gone = await this.#commands.onCollection({ kind: "deleteCollection", name }, options);
     } catch (error) {
       if (error instanceof ApiError && error.code === "COLLECTION_NOT_FOUND") return false;
       throw error;
@@ -222,14 +228,14 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   aliases(): readonly Alias[] {
     return this.#parts.catalogue.aliases();
   }
-  async changeAliases(actions: readonly AliasAction[], { signal }: CallOptions): Promise<void> {
-    await this.#commands.carryOut({ kind: "changeAliases", actions }, signal);
-    await this.#commands.everywhere(signal);
+  async changeAliases(actions: readonly AliasAction[], options: CallOptions): Promise<void> {
+    await this.#commands.carryOut({ kind: "changeAliases", actions }, options);
+    await this.#commands.everywhere(options.signal);
   }
 
   /** A command of the cluster itself; a refusal by the catalogue is an outcome here, not an error. */
-  async command(command: CatalogueCommand, { signal }: CallOptions): Promise<CatalogueOutcome> {
-    return await this.#commands.outcomeOf(command, signal);
+  async command(command: CatalogueCommand, options: CallOptions): Promise<CatalogueOutcome> {
+    return await this.#commands.outcomeOf(command, options);
   }
 
   // --------------------------------------------------------------------------------------------------------- points
@@ -293,8 +299,8 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const { catalogue } = this.#parts;
     return nodeViews(catalogue.nodes(), catalogue.collections(), reports);
   }
-  async removeNode(nodeId: number, { signal }: CallOptions): Promise<void> {
-    await this.#commands.carryOut({ kind: "leaveNode", nodeId }, signal);
+  async removeNode(nodeId: number, options: CallOptions): Promise<void> {
+    await this.#commands.carryOut({ kind: "leaveNode", nodeId }, options);
   }
 
   async shardViews(name: string, { signal }: CallOptions): Promise<readonly ShardView[]> {

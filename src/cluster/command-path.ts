@@ -6,6 +6,7 @@ import { NodeCallError } from "./node-calls/errors.ts";
 import { asApiError } from "./outcomes.ts";
 import type { Consensus, Peers } from "./ports.ts";
 import type { Proposer } from "./proposer.ts";
+import type { CallOptions } from "./types.ts";
 
 export interface CommandPathOptions {
   readonly nodeId: number;
@@ -41,28 +42,33 @@ export class CommandPath {
    */
   async carryOut(
     command: CatalogueCommand,
-    signal: AbortSignal,
+    options: CallOptions,
   ): Promise<Exclude<CatalogueOutcome, Rejected>> {
-    const outcome = await this.outcomeOf(command, signal);
+    const outcome = await this.outcomeOf(command, options);
     if (outcome.kind === "rejected") throw rejection(outcome);
     return outcome;
   }
 
   /** As {@link carryOut}, with a refusal by the catalogue as an outcome. */
-  async outcomeOf(command: CatalogueCommand, signal: AbortSignal): Promise<CatalogueOutcome> {
+  async outcomeOf(
+    command: CatalogueCommand,
+    { signal, caller = null }: CallOptions,
+  ): Promise<CatalogueOutcome> {
     const sequence = ++this.#commands;
     const data = encodeEntry({ origin: this.#options.run, sequence, command });
     const { index, result } = await this.#parts.proposer.propose(CATALOGUE, data, {
       wait: "applied",
       signal,
+      caller,
+      adds: command.kind === "createCollection",
     });
     await this.#follow(index, signal);
     return result as CatalogueOutcome;
   }
 
   /** As {@link carryOut}, of a command that answers with the collection. */
-  async onCollection(command: CatalogueCommand, signal: AbortSignal): Promise<CatalogueCollection> {
-    const outcome = await this.carryOut(command, signal);
+  async onCollection(command: CatalogueCommand, options: CallOptions): Promise<CatalogueCollection> {
+    const outcome = await this.carryOut(command, options);
     if ("collection" in outcome) return outcome.collection;
     throw new TypeError(`${command.kind} was applied with the result ${outcome.kind}`);
   }

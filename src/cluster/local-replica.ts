@@ -38,7 +38,7 @@ export class LocalReplica {
   /** `wait` bounds how long the replica may take to become as fresh as wanted. Throws ApiError. */
   async answer<T>(
     place: Place,
-    fresh: Omit<FreshRead, "group">,
+    fresh: Pick<FreshRead, "level" | "atLeast">,
     wait: WaitFor,
     ask: () => Promise<T>,
   ): Promise<ReadAnswer<T>> {
@@ -53,7 +53,7 @@ export class LocalReplica {
 
   async #fresh(
     place: Place,
-    { level, atLeast }: Omit<FreshRead, "group">,
+    { level, atLeast }: Pick<FreshRead, "level" | "atLeast">,
     wait: WaitFor,
   ): Promise<{ readonly kind: "notLeader"; readonly leader: number | null } | null> {
     const { consensus, roles } = this.#parts;

@@ -1,6 +1,8 @@
 /** What this node does when another one asks: the thing itself, with its own consensus thread and engines, or no. */
 import type { GroupStatus } from "../../shards/index.ts";
+import { ApiError } from "../api/errors.ts";
 import { SHARDS_BOUND } from "../catalog/shapes.ts";
+import type { CallerCheck } from "./caller-check.ts";
 import type { LocalReplica } from "./local-replica.ts";
 import type {
   FreshRead,
@@ -23,6 +25,7 @@ export interface NodeHandlersParts {
   readonly shards: LocalShards & { readonly places: () => readonly { readonly group: number }[] };
   readonly roles: Roles;
   readonly local: LocalReplica;
+  readonly callers: CallerCheck;
   readonly timers: Timers;
   readonly node: () => NodeStatus;
   readonly restart: (group: number, signal: AbortSignal) => Promise<void>;
@@ -32,20 +35,40 @@ export interface NodeHandlersParts {
 const LONGEST_MS = 600_000;
 
 export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
-  const { consensus, engines, local } = parts;
-  const read = <T>(
+  const { consensus, engines, local, callers } = parts;
+  const fresh = <T>(
     { group, level, atLeast }: FreshRead,
     { signal }: NodeCallContext,
     ask: () => Promise<T>,
   ): Promise<ReadAnswer<T>> =>
     local.answer(placeOf(group), { level, atLeast }, { timeoutMs: LONGEST_MS, signal }, ask);
+  const read = async <T>(
+    asked: FreshRead,
+    context: NodeCallContext,
+    ask: () => Promise<T>,
+  ): Promise<ReadAnswer<T>> => {
+    if (callers.read(asked.group, asked.caller, context.from) === null) throw unknownGroup(asked.group);
+    return await fresh(asked, context, ask);
+  };
   return {
     // The bytes are a view into what the network brought; proposing gives a buffer of its own away.
-    propose: ({ group, data, wait, timeoutMs }, { signal }) => {
+    propose: async (asked, { signal, from }) => {
+      const { group, data, wait, timeoutMs } = asked;
+      const admitted = callers.propose(asked, from);
+      if (admitted === null) return { kind: "stopped", why: unknownGroup(group).message };
       const { stopped } = parts.roles.of(group);
       // Its log may run still; what it would say of the entry is not to be relied on.
-      if (stopped !== null) return Promise.resolve({ kind: "stopped", why: stopped.why });
-      return mapped(consensus.propose(group, new Uint8Array(data), { wait, timeoutMs, signal }));
+      if (stopped !== null) return { kind: "stopped", why: stopped.why };
+      try {
+        const outcome = await mapped(
+          consensus.propose(group, new Uint8Array(data), { wait, timeoutMs, signal }),
+        );
+        admitted.settled(outcome);
+        return outcome;
+      } catch (error) {
+        admitted.failed(error);
+        throw error;
+      }
     },
     search: (asked, context) =>
       read(asked, context, () => engines.search(asked.group, asked.queries, context.signal)),
@@ -53,14 +76,24 @@ export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
       read(asked, context, () => engines.retrieve(asked.group, asked.ids, asked, context.signal)),
     scroll: (asked, context) =>
       read(asked, context, () => engines.scroll(asked.group, asked, context.signal)),
-    count: (asked, context) => read(asked, context, () => engines.count(asked.group, context.signal)),
+    // A node asks for itself whether all shards answer, which its readiness needs and tells nobody how many there are.
+    count: (asked, context) =>
+      (asked.caller === null ? fresh : read)(asked, context, () =>
+        engines.count(asked.group, context.signal),
+      ),
     readIndex: ({ group, timeoutMs }, { signal }) =>
       mapped(consensus.readIndex(group, { timeoutMs, signal })),
     groups: (_, { signal }) => groupReports(parts, signal),
-    changeMembership: ({ group, steps, timeoutMs }, { signal }) =>
-      mapped(consensus.changeMembership(group, steps, { timeoutMs, signal })),
-    transfer: ({ group, to, timeoutMs }, { signal }) => handOver(parts, { group, to, timeoutMs, signal }),
-    restart: async ({ group }, { signal }) => {
+    changeMembership: async ({ group, steps, timeoutMs, caller }, { signal }) => {
+      callers.manage(caller);
+      return await mapped(consensus.changeMembership(group, steps, { timeoutMs, signal }));
+    },
+    transfer: async ({ group, to, timeoutMs, caller }, { signal }) => {
+      callers.manage(caller);
+      return await handOver(parts, { group, to, timeoutMs, signal });
+    },
+    restart: async ({ group, caller }, { signal, from }) => {
+      callers.operator(caller, from);
       await parts.restart(group, signal);
       return { kind: "done" };
     },
@@ -82,7 +115,7 @@ export async function groupReports(
     engines,
     shards,
     roles,
-  }: Omit<NodeHandlersParts, "local" | "timers" | "node" | "restart">,
+  }: Omit<NodeHandlersParts, "local" | "timers" | "node" | "restart" | "callers">,
   signal: AbortSignal,
 ): Promise<{ readonly node: number; readonly groups: readonly GroupReport[] }> {
   const statuses = new Map(
@@ -159,6 +192,10 @@ export interface TransferRequest {
 
 function placeOf(group: number): Place {
   return { group, shard: group % SHARDS_BOUND };
+}
+
+function unknownGroup(group: number): ApiError {
+  return new ApiError("NOT_READY", `this node's catalogue has no group ${group}, or not yet`);
 }
 
 async function mapped<T>(work: Promise<T>): Promise<T> {

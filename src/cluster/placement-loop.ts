@@ -220,7 +220,7 @@ export class PlacementLoop implements Disposable {
         const outcome = await ask(
           leader,
           "transfer",
-          { group, to, timeoutMs: CHANGE_MS },
+          { group, to, timeoutMs: CHANGE_MS, caller: null },
           CHANGE_MS + ANSWER_MS,
         );
         if (outcome.kind === "refused") throw new Error(outcome.why);
@@ -235,6 +235,7 @@ export class PlacementLoop implements Disposable {
             group,
             steps: steps.map(({ kind, node }) => ({ kind, node: NodeId(node) })),
             timeoutMs: CHANGE_MS,
+            caller: null,
           },
           CHANGE_MS + ANSWER_MS,
         );

@@ -8,10 +8,15 @@ export type CatalogueView = Pick<
   "collections" | "collection" | "resolve" | "nodes" | "node" | "aliases" | "onChange"
 >;
 
+interface Placed {
+  readonly placement: Placement;
+  readonly collection: CatalogueCollection;
+}
+
 /** Placements by group, made anew when the catalogue changes. */
 export class Placements {
   readonly #catalogue: CatalogueView;
-  #byGroup: ReadonlyMap<number, Placement> | null = null;
+  #byGroup: ReadonlyMap<number, Placed> | null = null;
 
   constructor(catalogue: CatalogueView) {
     this.#catalogue = catalogue;
@@ -21,16 +26,28 @@ export class Placements {
   /** Nodes that hold a replica, or are to; the catalogue itself is on all of them. */
   readonly replicasOf = (group: number): readonly number[] => {
     if (group === CATALOGUE.group) return this.nodeIds();
-    this.#byGroup ??= byGroup(this.#catalogue.collections());
-    return this.#byGroup.get(group)?.replicas.map(({ node }) => node) ?? [];
+    return this.#placed(group)?.placement.replicas.map(({ node }) => node) ?? [];
   };
+
+  /** Whose shard it is; null: the catalogue's own group, or none that this node knows of. */
+  collectionOf(group: number): CatalogueCollection | null {
+    return this.#placed(group)?.collection ?? null;
+  }
 
   nodeIds(): readonly number[] {
     return this.#catalogue.nodes().map(({ nodeId }: CatalogueNode) => nodeId);
   }
+
+  #placed(group: number): Placed | undefined {
+    this.#byGroup ??= byGroup(this.#catalogue.collections());
+    return this.#byGroup.get(group);
+  }
 }
 
-function byGroup(collections: readonly CatalogueCollection[]): ReadonlyMap<number, Placement> {
-  const placements = collections.flatMap(({ placement }) => placement);
-  return new Map(placements.map((placement) => [placement.group, placement]));
+function byGroup(collections: readonly CatalogueCollection[]): ReadonlyMap<number, Placed> {
+  return new Map(
+    collections.flatMap((collection) =>
+      collection.placement.map((placement): [number, Placed] => [placement.group, { placement, collection }]),
+    ),
+  );
 }

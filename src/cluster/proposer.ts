@@ -7,6 +7,7 @@
 import type { ProposalOutcome } from "../../shards/index.ts";
 import { ApiError } from "../api/errors.ts";
 import type { Leaders } from "./leaders.ts";
+import type { Caller } from "./node-calls/contract.ts";
 import { NodeCallError } from "./node-calls/errors.ts";
 import { asApiError, fateOf, noLeader, type EntryFate, type Place } from "./outcomes.ts";
 import type { Consensus, Peers } from "./ports.ts";
@@ -32,6 +33,10 @@ export interface ProposerParts {
 export interface ProposeEntry {
   readonly wait: "applied" | "committed";
   readonly signal: AbortSignal;
+  /** null: the node itself. */
+  readonly caller: Caller;
+  /** Whether it adds data, which quotas refuse. */
+  readonly adds: boolean;
 }
 
 export interface Proposed {
@@ -139,13 +144,13 @@ export class Proposer {
   async #there(node: number, place: Place, data: Uint8Array, options: ProposeEntry): Promise<Try> {
     const { peers, leaders } = this.#parts;
     const { timeoutMs } = this.#options;
-    const { wait, signal } = options;
+    const { wait, signal, caller, adds } = options;
     const { group } = place;
     const moved = new AbortController();
     const call = peers.call(
       node,
       "propose",
-      { group, data, wait, timeoutMs, actor: null },
+      { group, data, wait, timeoutMs, caller, adds },
       { timeoutMs, signal: AbortSignal.any([signal, moved.signal]), graceMs: GRACE_MS },
     );
     const end = await leaders.whileLeading(group, node, call);

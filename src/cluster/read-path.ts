@@ -103,13 +103,11 @@ export class ReadPath {
   /** Asks every shard (or those that match) side by side. */
   async #ask<T>(
     collection: CatalogueCollection,
-    { consistency, signal }: ReadOptions,
+    options: ReadOptions,
     question: Question<T>,
     matches: (place: Place) => boolean = () => true,
   ): Promise<readonly T[]> {
     const places = collection.shards.filter(matches);
-    return await Promise.all(
-      places.map((place) => this.#parts.replicas.ask(place, consistency, question, signal)),
-    );
+    return await Promise.all(places.map((place) => this.#parts.replicas.ask(place, options, question)));
   }
 }

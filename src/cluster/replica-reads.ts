@@ -11,7 +11,7 @@ import { NodeCallError } from "./node-calls/errors.ts";
 import type { NodeCallOptions } from "./node-calls/link.ts";
 import { asApiError, noLeader, type Place } from "./outcomes.ts";
 import type { Timers } from "./timers.ts";
-import type { Consistency } from "./types.ts";
+import type { ReadOptions } from "./types.ts";
 
 export interface ReplicaReadsOptions {
   readonly nodeId: number;
@@ -61,15 +61,11 @@ export class ReplicaReads {
   }
 
   /** Throws ApiError, or the signal's reason. */
-  async ask<T>(
-    place: Place,
-    consistency: Consistency,
-    question: Question<T>,
-    signal: AbortSignal,
-  ): Promise<T> {
+  async ask<T>(place: Place, options: ReadOptions, question: Question<T>): Promise<T> {
     const { leaders, timers } = this.#parts;
     const { group } = place;
-    const fresh = freshRead(place, consistency);
+    const { signal } = options;
+    const fresh = freshRead(place, options);
     const startedMs = timers.nowMs();
     for (let round = 0; ; round++) {
       const tried = new Set<number>();
@@ -150,12 +146,12 @@ export class ReplicaReads {
   }
 }
 
-export function freshRead(place: Place, consistency: Consistency): FreshRead {
+export function freshRead(place: Place, { consistency, caller = null }: ReadOptions): FreshRead {
   const atLeast =
     consistency.level === "session"
       ? (consistency.atLeast.find(({ shard }) => shard === place.shard)?.index ?? 0)
       : null;
-  return { group: place.group, level: consistency.level, atLeast };
+  return { group: place.group, level: consistency.level, atLeast, caller };
 }
 
 function isPassing(error: unknown): boolean {

@@ -55,7 +55,7 @@ export async function restartReplica(
     readonly here: (group: number, signal: AbortSignal) => Promise<void>;
   },
   { placement, node }: { readonly placement: Placement; readonly node: number | null },
-  { signal }: CallOptions,
+  { signal, caller = null }: CallOptions,
 ): Promise<void> {
   const { nodeId, peers, timeoutMs, here } = parts;
   const { group, shard, replicas } = placement;
@@ -69,7 +69,7 @@ export async function restartReplica(
   }
   try {
     if (at === nodeId) await here(group, signal);
-    else await peers.call(at, "restart", { group }, { timeoutMs, signal });
+    else await peers.call(at, "restart", { group, caller }, { timeoutMs, signal });
   } catch (error) {
     throw asApiError(error);
   }

@@ -3,6 +3,7 @@
  * (catalogue, routing, replication, engines). There is no other way from a request to an engine, and the only way to
  * change one is {@link Cluster.write}, which goes through a shard's log.
  */
+import type { Principal } from "../auth/permit.ts";
 import type {
   Distance,
   EngineStats,
@@ -71,6 +72,11 @@ export interface ShardIndex {
 }
 
 export interface CallOptions {
+  /**
+   * Who asks. Travels to the node that does it, which looks at the rights again. null or absent: this node itself,
+   * for which other nodes neither read nor change what belongs to a collection.
+   */
+  readonly caller?: Principal | null;
   /**
    * Aborts waiting, never what was already proposed. Its `reason` is the ApiError to throw while nothing was proposed
    * (DEADLINE_EXCEEDED); from then on a write throws OUTCOME_UNKNOWN with what is known of where it went.

@@ -36,7 +36,8 @@ export class VoterChanges {
     this.#parts = parts;
   }
 
-  async add(name: string, shard: number, nodeId: number, { wait, signal }: VoterOptions): Promise<void> {
+  async add(name: string, shard: number, nodeId: number, options: VoterOptions): Promise<void> {
+    const { wait, signal } = options;
     const placement = this.#placement(name, shard);
     const node = this.#parts.node(nodeId);
     if (node === null) throw invalid(`there is no node ${nodeId}`);
@@ -48,11 +49,12 @@ export class VoterChanges {
     this.#checkSettled(placement, lead);
     const { group } = placement;
     const wanted = placement.replicas.length + 1;
-    await this.#parts.commands.carryOut({ kind: "placeReplica", group, node: nodeId, wanted }, signal);
+    await this.#parts.commands.carryOut({ kind: "placeReplica", group, node: nodeId, wanted }, options);
     if (wait) await this.#until(name, shard, signal, (status) => votes(status, nodeId));
   }
 
-  async remove(name: string, shard: number, nodeId: number, { wait, signal }: VoterOptions): Promise<void> {
+  async remove(name: string, shard: number, nodeId: number, options: VoterOptions): Promise<void> {
+    const { wait, signal } = options;
     const placement = this.#placement(name, shard);
     const { group, replicas } = placement;
     if (!replicas.some(({ node }) => node === nodeId)) {
@@ -67,15 +69,16 @@ export class VoterChanges {
         this.#checkSettled(placement, lead);
         checkRest(lead, nodeId, shard);
       }
-      if (lead.node === nodeId) await this.#transferAway(placement, lead, signal);
-      await this.#change(placement, [{ kind: "remove", node: NodeId(nodeId) }], signal);
+      if (lead.node === nodeId) await this.#transferAway(placement, lead, options);
+      await this.#change(placement, [{ kind: "remove", node: NodeId(nodeId) }], options);
     }
     const wanted = replicas.length - 1;
-    await this.#parts.commands.carryOut({ kind: "dropReplica", group, node: nodeId, wanted }, signal);
+    await this.#parts.commands.carryOut({ kind: "dropReplica", group, node: nodeId, wanted }, options);
     if (wait) await this.#until(name, shard, signal, (status) => !votes(status, nodeId));
   }
 
-  async transfer(name: string, shard: number, nodeId: number, { signal }: CallOptions): Promise<void> {
+  async transfer(name: string, shard: number, nodeId: number, options: CallOptions): Promise<void> {
+    const { signal } = options;
     const placement = this.#placement(name, shard);
     if (!placement.replicas.some(({ node }) => node === nodeId)) {
       throw invalid(`shard ${shard} has no replica on node ${nodeId}`);
@@ -83,7 +86,7 @@ export class VoterChanges {
     const lead = await this.#lead(placement, signal);
     if (lead.node === nodeId) return;
     if (!votes(lead, nodeId)) throw conflict(`node ${nodeId} does not vote in shard ${shard}`);
-    const end = await this.#handOver(placement.group, lead.node, nodeId, signal);
+    const end = await this.#handOver(placement.group, lead.node, nodeId, options);
     if (end.kind === "refused") throw conflict(`shard ${shard} was not handed over: ${end.why}`);
     this.#parts.leaders.learned(placement.group, nodeId);
   }
@@ -112,30 +115,39 @@ export class VoterChanges {
     if (why !== null) throw conflict(`another change of shard ${shard} is in progress: ${why}`);
   }
 
-  async #transferAway(place: Placement, lead: GroupStatus, signal: AbortSignal): Promise<void> {
+  async #transferAway(place: Placement, lead: GroupStatus, options: CallOptions): Promise<void> {
     const heirs = lead.peers
       .filter(({ node, learner, recentlyActive }) => node !== lead.node && !learner && recentlyActive)
       .sort((a, b) => b.match - a.match);
     const [heir] = heirs;
     if (heir === undefined)
       throw conflict(`nobody can lead shard ${place.shard} instead of node ${lead.node}`);
-    const end = await this.#handOver(place.group, lead.node, heir.node, signal);
+    const end = await this.#handOver(place.group, lead.node, heir.node, options);
     if (end.kind === "refused") throw conflict(`shard ${place.shard} was not handed over: ${end.why}`);
     this.#parts.leaders.learned(place.group, heir.node);
   }
 
-  async #handOver(group: number, from: number, to: number, signal: AbortSignal): Promise<TransferOutcome> {
+  async #handOver(
+    group: number,
+    from: number,
+    to: number,
+    { signal, caller = null }: CallOptions,
+  ): Promise<TransferOutcome> {
     const { nodeId, peers, handOver, timeoutMs } = this.#parts;
     try {
       return from === nodeId
         ? await handOver(group, to, signal)
-        : await peers.call(from, "transfer", { group, to, timeoutMs }, { timeoutMs, signal });
+        : await peers.call(from, "transfer", { group, to, timeoutMs, caller }, { timeoutMs, signal });
     } catch (error) {
       throw asApiError(error);
     }
   }
 
-  async #change(place: Placement, steps: readonly MembershipStep[], signal: AbortSignal): Promise<void> {
+  async #change(
+    place: Placement,
+    steps: readonly MembershipStep[],
+    { signal, caller = null }: CallOptions,
+  ): Promise<void> {
     const { nodeId, consensus, peers, timeoutMs } = this.#parts;
     const lead = await this.#lead(place, signal);
     const { group, shard } = place;
@@ -146,7 +158,7 @@ export class VoterChanges {
           : await peers.call(
               lead.node,
               "changeMembership",
-              { group, steps, timeoutMs },
+              { group, steps, timeoutMs, caller },
               { timeoutMs, signal },
             );
       if (outcome.kind === "applied" || outcome.kind === "committed") return;

@@ -32,6 +32,9 @@ export interface WritePathOptions {
   readonly bytesMax: number;
 }
 
+/** What makes a shard larger; the rest must be possible when space runs out. */
+const ADDING: readonly WriteOp["kind"][] = ["upsert", "updateVectors", "setPayload", "overwritePayload"];
+
 interface Progress {
   readonly shard: number;
   readonly entries: number;
@@ -108,7 +111,8 @@ export class WritePath {
     try {
       for (const [sequence, operations] of entries.entries()) {
         const data = this.#encode({ origin, sequence }, operations);
-        const { index, outcome, repeated } = await this.#writeEntry(place, data, options);
+        const adds = operations.some(({ kind }) => ADDING.includes(kind));
+        const { index, outcome, repeated } = await this.#writeEntry(place, data, { ...options, adds });
         progress.index = Math.max(progress.index, index);
         if (outcome?.kind === "rejected") throw rejection(outcome);
         progress.applied++;
@@ -123,7 +127,7 @@ export class WritePath {
   async #writeEntry(
     place: Place,
     data: Uint8Array,
-    { wait, signal }: WriteOptions,
+    { wait, signal, caller = null, adds }: WriteOptions & { readonly adds: boolean },
   ): Promise<{
     readonly index: number;
     readonly outcome: WriteOutcome | null;
@@ -139,7 +143,12 @@ export class WritePath {
     }
     this.#bytes += bytes;
     try {
-      const end = await this.#proposer.propose(place, data, { wait: wait ? "applied" : "committed", signal });
+      const end = await this.#proposer.propose(place, data, {
+        wait: wait ? "applied" : "committed",
+        signal,
+        caller,
+        adds,
+      });
       return { index: end.index, outcome: end.result as WriteOutcome | null, repeated: end.repeated };
     } finally {
       this.#bytes -= bytes;

@@ -1,11 +1,18 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { ApiError } from "../../src/api/errors.ts";
-import { patient, reading, start, stop, upsert, world, writing } from "./routing-support.ts";
+import { MANAGER, patient, reading, start, stop, upsert, world, writing } from "./routing-support.ts";
 
 afterEach(stop);
 
 const PROPOSAL = (group: number) =>
-  ({ group, data: new Uint8Array(1), wait: "applied", timeoutMs: 1_000, actor: null }) as const;
+  ({
+    group,
+    data: new Uint8Array(1),
+    wait: "applied",
+    timeoutMs: 1_000,
+    caller: MANAGER,
+    adds: true,
+  }) as const;
 
 describe("what an operator sees and asks for", () => {
   test("shards and nodes as all reachable nodes report them; the others are shown as such", async () => {
@@ -15,14 +22,14 @@ describe("what an operator sees and asks for", () => {
       .router(1)
       .write("c", [upsert(1, 2)], writing());
     world().fault = (_, to) => (to === 3 ? "refused" : null);
-    const [shard] = await world().router(1).shardViews("c", { signal: patient() });
+    const [shard] = await world().router(1).shardViews("c", { signal: patient(), caller: MANAGER });
     expect(shard).toMatchObject({ shard: 0, group, term: 2, leader: 2 });
     expect(shard?.replicas).toMatchObject([
       { nodeId: 1, role: "voter", state: "active", applied: 1, match: 1, lag: 0, points: 2 },
       { nodeId: 2, role: "leader", state: "active", applied: 1, match: 1, hashIndex: 1 },
       { nodeId: 3, role: "voter", state: "unreachable", applied: null, points: null },
     ]);
-    const nodes = await world().router(1).nodes({ signal: patient() });
+    const nodes = await world().router(1).nodes({ signal: patient(), caller: MANAGER });
     expect(nodes.map(({ nodeId, alive, leaderOf, replicas }) => [nodeId, alive, leaderOf, replicas])).toEqual(
       [
         [1, true, 0, 1],
@@ -34,21 +41,21 @@ describe("what an operator sees and asks for", () => {
 
   test("leadership is handed over from any node", async () => {
     const [group = 0] = await start(3);
-    await world().router(3).transferLeader("c", 0, 3, { signal: patient() });
+    await world().router(3).transferLeader("c", 0, 3, { signal: patient(), caller: MANAGER });
     expect(world().group(group).leader).toBe(3);
     expect(world().router(1).leaderOf("c", 0)).toMatchObject({ nodeId: 3, grpc: world().node(3).address });
-    await world().router(1).transferLeader("c", 0, 3, { signal: patient() });
+    await world().router(1).transferLeader("c", 0, 3, { signal: patient(), caller: MANAGER });
     expect(world().group(group).term).toBe(2);
   });
 
   test("a replica is restarted on the node asked or on another, after its leadership moved away", async () => {
     const [group = 0] = await start(3);
     world().lead(group, 2);
-    await world().router(1).restartReplica("c", 0, 2, { signal: patient() });
+    await world().router(1).restartReplica("c", 0, 2, { signal: patient(), caller: MANAGER });
     expect(world().node(2).restarted).toEqual([group]);
     expect(world().group(group).leader).not.toBe(2);
     world().lead(group, 2);
-    await world().router(3).restartReplica("c", 0, null, { signal: patient() });
+    await world().router(3).restartReplica("c", 0, null, { signal: patient(), caller: MANAGER });
     expect(world().node(3).restarted).toEqual([group]);
     expect(world().group(group).leader).toBe(2);
   });
@@ -91,7 +98,7 @@ describe("what an operator sees and asks for", () => {
     const [outsider = 0] = [1, 2, 3].filter((node) => !members.includes(node));
     const [member = 0] = members;
     const router = world().router(outsider);
-    const options = { signal: patient() };
+    const options = { signal: patient(), caller: MANAGER };
     await expect(router.restartReplica("c", 0, null, options)).rejects.toMatchObject({
       code: "INVALID",
       message: expect.stringContaining(`no replica on node ${outsider}`),
@@ -109,7 +116,7 @@ describe("what an operator sees and asks for", () => {
     const members = world().catalogue.collection("c")?.placement[0]?.founders ?? [];
     const [outsider = 0] = [1, 2, 3, 4].filter((node) => !members.includes(node));
     const router = world().router(outsider);
-    const options = { wait: false, signal: patient() };
+    const options = { wait: false, signal: patient(), caller: MANAGER };
     const refused = (work: Promise<void>, code: string, message: string) =>
       expect(work).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
     await refused(router.addVoter("c", 7, 1, options), "INVALID", "no shard 7");
@@ -140,7 +147,9 @@ describe("what an operator sees and asks for", () => {
       if (method === "groups" && ++asked === 12) world().group(group).members = [1, 2, 3, 4];
       return null;
     };
-    await world().router(outsider).addVoter("c", 0, outsider, { wait: true, signal: patient() });
+    await world()
+      .router(outsider)
+      .addVoter("c", 0, outsider, { wait: true, signal: patient(), caller: MANAGER });
     expect(asked).toBeGreaterThanOrEqual(12);
     expect(world().catalogue.collection("c")?.placement[0]?.replicas).toContainEqual({
       node: outsider,
@@ -152,7 +161,9 @@ describe("what an operator sees and asks for", () => {
     const [group = 0] = await start(3);
     const leader = world().group(group).leader ?? 0;
     const [from = 0] = [1, 2, 3].filter((node) => node !== leader);
-    await world().router(from).removeVoter("c", 0, leader, { wait: true, signal: patient() });
+    await world()
+      .router(from)
+      .removeVoter("c", 0, leader, { wait: true, signal: patient(), caller: MANAGER });
     expect(world().group(group).members).not.toContain(leader);
     expect(world().group(group).leader).not.toBe(leader);
     const placement = world().catalogue.collection("c")?.placement[0];
@@ -182,7 +193,7 @@ describe("what an operator sees and asks for", () => {
   test("the last replica is not taken away", async () => {
     await start(1);
     await expect(
-      world().router(1).removeVoter("c", 0, 1, { wait: false, signal: patient() }),
+      world().router(1).removeVoter("c", 0, 1, { wait: false, signal: patient(), caller: MANAGER }),
     ).rejects.toMatchObject({ code: "CONFLICT", message: expect.stringContaining("last replica") });
   });
 });

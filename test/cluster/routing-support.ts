@@ -1,4 +1,5 @@
 /** What the tests of routing share: a world of nodes with a collection `c`, and how to ask it. */
+import type { Principal } from "../../src/auth/permit.ts";
 import type { NodeCallHandlers } from "../../src/cluster/node-calls/contract.ts";
 import type { Consistency, ReadOptions, WriteOp } from "../../src/cluster/types.ts";
 import { World } from "./world.ts";
@@ -14,6 +15,9 @@ export function stop(): void {
   current = null;
 }
 
+/** Whom the tests of routing act for. */
+export const MANAGER: Principal = { name: "root", credential: { kind: "key" }, rights: { kind: "manage" } };
+
 export const patient = (): AbortSignal => new AbortController().signal;
 export const upsert = (...ids: readonly number[]): WriteOp => ({
   kind: "upsert",
@@ -21,12 +25,14 @@ export const upsert = (...ids: readonly number[]): WriteOp => ({
 });
 export const writing = (more: { readonly signal?: AbortSignal; readonly idempotencyKey?: string } = {}) => ({
   wait: true,
+  caller: MANAGER,
   idempotencyKey: null,
   signal: patient(),
   ...more,
 });
 export const reading = (consistency: Consistency = { level: "leader" }): ReadOptions => ({
   consistency,
+  caller: MANAGER,
   signal: patient(),
 });
 
@@ -44,7 +50,7 @@ export async function start(nodes: number, shape: { shardNumber?: number; replic
         metadata: null,
         ...shape,
       },
-      { signal: patient() },
+      { signal: patient(), caller: MANAGER },
     );
   return made.shards.map(({ group }) => group);
 }

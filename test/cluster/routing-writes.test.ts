@@ -1,6 +1,16 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { ApiError } from "../../src/api/errors.ts";
-import { between, patient, start, stop, upsert, world, writesOf, writing } from "./routing-support.ts";
+import {
+  MANAGER,
+  between,
+  patient,
+  start,
+  stop,
+  upsert,
+  world,
+  writesOf,
+  writing,
+} from "./routing-support.ts";
 
 afterEach(stop);
 
@@ -21,17 +31,20 @@ describe("creating a collection", () => {
   test("any node takes the command, and a refusal reads the same", async () => {
     await start(3);
     const again = { ...world().catalogue.collection("c")!, shardNumber: 1 };
-    await expect(world().router(3).createCollection(again, { signal: patient() })).rejects.toMatchObject({
+    await expect(
+      world().router(3).createCollection(again, { signal: patient(), caller: MANAGER }),
+    ).rejects.toMatchObject({
       code: "COLLECTION_EXISTS",
     });
     await world()
       .router(2)
       .changeAliases([{ kind: "create", alias: "a", collection: "c" }], {
         signal: patient(),
+        caller: MANAGER,
       });
     expect(world().router(3).collection("a")?.name).toBe("c");
-    expect(await world().router(3).deleteCollection("c", { signal: patient() })).toBe(true);
-    expect(await world().router(2).deleteCollection("c", { signal: patient() })).toBe(false);
+    expect(await world().router(3).deleteCollection("c", { signal: patient(), caller: MANAGER })).toBe(true);
+    expect(await world().router(2).deleteCollection("c", { signal: patient(), caller: MANAGER })).toBe(false);
   });
 });
 

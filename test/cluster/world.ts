@@ -15,6 +15,7 @@ import {
 } from "../../shards/index.ts";
 import { encodeEntry } from "../../src/catalog/commands.ts";
 import { CatalogueState } from "../../src/catalog/state.ts";
+import type { ChangeGuard } from "../../src/cluster/caller-check.ts";
 import { ClusterRouter } from "../../src/cluster/cluster-router.ts";
 import { NodeCallsClient } from "../../src/cluster/node-calls/client.ts";
 import type { NodeCallHandlers, NodeMethod } from "../../src/cluster/node-calls/contract.ts";
@@ -83,6 +84,8 @@ export class World {
   readonly #changed = new Set<() => void>();
   /** Asked before each call between nodes. */
   fault: (from: number, to: number, method: NodeMethod) => Fault = () => null;
+  /** What a node looks at before a change that another one forwards. */
+  guard: (node: number) => ChangeGuard | null = () => null;
   /** Told of every proposal that a consensus took. */
   onProposed: (group: number, node: number) => void = () => undefined;
 
@@ -276,6 +279,10 @@ export class Node {
           build: { hnswlib: "unknown", flags: "", node: "" },
         }),
         timers: new QuickTimers(),
+        guard: {
+          checkChange: (action, adds) => world.guard(id)?.checkChange(action, adds),
+          record: (action, entry) => world.guard(id)?.record(action, entry),
+        },
       },
     );
     this.handlers = { current: this.router.handlers };

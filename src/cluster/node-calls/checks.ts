@@ -1,4 +1,5 @@
 /** Is a request or a reply what its method takes or gives? The other node is authenticated, but may run another version. */
+import { isPrincipal } from "../../auth/travelling.ts";
 import type { NodeMethod, ReplyOf, RequestOf } from "./contract.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -33,10 +34,12 @@ const selector = (value: unknown): boolean =>
   isObject(value) &&
   (oneOf("none", "all")(value["kind"]) ||
     (oneOf("include", "exclude")(value["kind"]) && listOf(text)(value["keys"])));
+const caller = orNull(isPrincipal);
 const fresh = {
   group: whole,
   level: oneOf("eventual", "session", "leader", "linearizable"),
   atLeast: orNull(whole),
+  caller,
 };
 const look = { withPayload: selector, withVector: flag };
 const query = shape({
@@ -56,7 +59,8 @@ const REQUESTS: Readonly<Record<NodeMethod, Check>> = {
     data: bytes,
     wait: oneOf("applied", "committed"),
     timeoutMs: duration,
-    actor: orNull(text),
+    caller,
+    adds: flag,
   }),
   search: shape({ ...fresh, queries: listOf(query) }),
   retrieve: shape({ ...fresh, ...look, ids: listOf(pointId) }),
@@ -64,9 +68,9 @@ const REQUESTS: Readonly<Record<NodeMethod, Check>> = {
   count: shape(fresh),
   readIndex: shape({ group: whole, timeoutMs: duration }),
   groups: isObject,
-  changeMembership: shape({ group: whole, steps: listOf(step), timeoutMs: duration }),
-  transfer: shape({ group: whole, to: whole, timeoutMs: duration }),
-  restart: shape({ group: whole }),
+  changeMembership: shape({ group: whole, steps: listOf(step), timeoutMs: duration, caller }),
+  transfer: shape({ group: whole, to: whole, timeoutMs: duration, caller }),
+  restart: shape({ group: whole, caller }),
   withdraw: shape({ group: whole, why: text }),
   node: isObject,
 };

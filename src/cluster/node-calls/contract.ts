@@ -1,5 +1,6 @@
 /** What the fronts of two nodes ask of each other. Everything here is plain data that msgpackr carries. */
 import type { GroupStatus, MembershipStep, ProposalOutcome, ReadOutcome } from "../../../shards/index.ts";
+import type { Principal } from "../../auth/permit.ts";
 import type {
   EngineStats,
   NodeStatus,
@@ -11,12 +12,19 @@ import type {
   StoredPoint,
 } from "../types.ts";
 
+/**
+ * Who wants it, as the node that authenticated them found out; the one that is asked checks the rights again. null: the
+ * asking node itself, which may keep house but neither sees nor changes what belongs to a collection.
+ */
+export type Caller = Principal | null;
+
 /** A question to one replica, which first makes sure that it is as fresh as wanted. */
 export interface FreshRead {
   readonly group: number;
   readonly level: "eventual" | "session" | "leader" | "linearizable";
   /** The log index that a session has seen; null with the other levels. */
   readonly atLeast: number | null;
+  readonly caller: Caller;
 }
 
 /** A replica that may not answer by itself says who leads, if it knows. */
@@ -45,14 +53,15 @@ interface ReadShape {
  * request makes one hop at most. Failures are thrown: an `ApiError` arrives as one.
  */
 export type NodeCallsContract = {
-  /** `data` is one log entry; `actor` names who asked, for the audit log of the node that leads. */
+  /** `data` is one log entry; `adds`: it adds data, which the quotas of the node that leads may refuse. */
   readonly propose: {
     readonly request: {
       readonly group: number;
       readonly data: Uint8Array;
       readonly wait: "applied" | "committed";
       readonly timeoutMs: number;
-      readonly actor: string | null;
+      readonly caller: Caller;
+      readonly adds: boolean;
     };
     readonly reply: ProposalOutcome;
   };
@@ -82,16 +91,22 @@ export type NodeCallsContract = {
       readonly group: number;
       readonly steps: readonly MembershipStep[];
       readonly timeoutMs: number;
+      readonly caller: Caller;
     };
     readonly reply: ProposalOutcome;
   };
   readonly transfer: {
-    readonly request: { readonly group: number; readonly to: number; readonly timeoutMs: number };
+    readonly request: {
+      readonly group: number;
+      readonly to: number;
+      readonly timeoutMs: number;
+      readonly caller: Caller;
+    };
     readonly reply: TransferOutcome;
   };
   /** Closes the replica on that node and opens it again; answers when it takes part. */
   readonly restart: {
-    readonly request: { readonly group: number };
+    readonly request: { readonly group: number; readonly caller: Caller };
     readonly reply: { readonly kind: "done" };
   };
   /** Takes the replica on that node out of service: its log goes on, but it answers nobody and is not written through. */

@@ -46,7 +46,7 @@ async function setUp({ handlers = {}, server = {}, client = {}, secrets = ["s", 
 }
 const patient = () => ({ timeoutMs: 10_000, signal: new AbortController().signal });
 const proposal = (data: Uint8Array) =>
-  ({ group: 5, data, wait: "applied", timeoutMs: 1_000, actor: null }) as const;
+  ({ group: 5, data, wait: "applied", timeoutMs: 1_000, caller: null, adds: true }) as const;
 
 describe("what is carried", () => {
   test("bytes, vectors and who asks arrive as they were, however large", async () => {
@@ -70,7 +70,7 @@ describe("what is carried", () => {
     expect(outcome).toEqual({ kind: "committed", term: 3, index: 2 ** 40 });
     expect(seen).toMatchObject({ from: 1 });
     expect(Buffer.compare(seen!.data, data)).toBe(0);
-    const read = { group: 5, level: "eventual", atLeast: null } as const;
+    const read = { group: 5, level: "eventual", atLeast: null, caller: null } as const;
     const shape = { withPayload: { kind: "all" }, withVector: true } as const;
     const found = await calls.call(2, "retrieve", { ...read, ...shape, ids: [7, "x"] }, patient());
     expect(found).toEqual({
@@ -87,7 +87,7 @@ describe("what is carried", () => {
         node: () => Promise.reject(Object.assign(new Error("gone"), { code: "THREAD_GONE" })),
       },
     });
-    const read = { group: 1, level: "leader", atLeast: null } as const;
+    const read = { group: 1, level: "leader", atLeast: null, caller: null } as const;
     const thrown: unknown = await calls.call(2, "count", read, patient()).catch((error: unknown) => error);
     expect(thrown).toBeInstanceOf(ApiError);
     expect(thrown).toMatchObject({ code: "NO_LEADER", message: "nobody leads", details });
@@ -109,7 +109,7 @@ describe("what is carried", () => {
       },
     });
     const asked = Array.from({ length: 50 }, (_, group) =>
-      calls.call(2, "count", { group, level: "eventual", atLeast: null }, patient()),
+      calls.call(2, "count", { group, level: "eventual", atLeast: null, caller: null }, patient()),
     );
     const got = await Promise.all(asked);
     expect(got).toEqual(got.map((_, group) => ({ kind: "answer", answer: group * 10 })));
@@ -172,7 +172,7 @@ describe("how a call ends without an answer", () => {
     events.seen.length = 0;
     timers.advance(50);
     await events.until((event) => event.kind === "connected" && event.side === "dialled");
-    const read = { group: 1, level: "leader", atLeast: null } as const;
+    const read = { group: 1, level: "leader", atLeast: null, caller: null } as const;
     expect(await calls.call(2, "count", read, patient())).toEqual({ kind: "answer", answer: 4 });
   });
 
@@ -285,7 +285,7 @@ describe("whom it talks to", () => {
         sent: false,
       });
     }
-    const read = { group: 1, level: "leader", atLeast: null } as const;
+    const read = { group: 1, level: "leader", atLeast: null, caller: null } as const;
     expect(await calls.call(2, "count", read, patient())).toEqual({ kind: "answer", answer: 1 });
   });
 
@@ -348,7 +348,7 @@ describe("whom it talks to", () => {
     const { calls } = await setUp({
       handlers: { count: () => Promise.resolve({ kind: "answer", answer: 1 }) },
     });
-    const read = { group: 1, level: "leader", atLeast: null } as const;
+    const read = { group: 1, level: "leader", atLeast: null, caller: null } as const;
     await expect(calls.call(2, "count", { ...read, group: -1 }, patient())).rejects.toMatchObject({
       code: "BAD_CALL",
     });

@@ -395,11 +395,16 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   async #checkLeads(collection: CatalogueCollection, signal: AbortSignal): Promise<void> {
     for (const place of collection.shards) {
       if (this.#parts.roles.leads(place.group)) continue;
-      if (this.#leaders.of(place.group) === null) {
+      let known = this.leaderOf(collection.name, place.shard);
+      // Without a replica here, only the leader itself can say its term.
+      if (known === null || known.term === 0) {
         const lead = leaderStatus(place.group, await this.#survey(signal));
         this.#leaders.learned(place.group, lead?.node ?? null);
+        known = this.leaderOf(collection.name, place.shard);
+        if (known !== null && lead !== null && known.nodeId === lead.node)
+          known = { ...known, term: lead.term };
       }
-      const leader = this.leaderOf(collection.name, place.shard);
+      const leader = known;
       if (leader === null || leader.nodeId === this.#options.nodeId) throw noLeader(place);
       const message = `Not the leader: node ${leader.nodeId} leads shard ${place.shard}`;
       throw new ApiError("NOT_LEADER", message, { leader, shard: place.shard });

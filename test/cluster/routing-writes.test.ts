@@ -88,8 +88,16 @@ describe("writes", () => {
       .write("c", [upsert(1)], { ...writing(), redirect: true });
     await expect(refused).rejects.toMatchObject({
       code: "NOT_LEADER",
-      details: { leader: { nodeId: world().group(group).leader } },
+      details: { leader: { nodeId: world().group(group).leader, term: world().group(group).term } },
     });
+    // The second time it knows who, and of which term it must ask again.
+    const { leader } = world().group(group);
+    world().lead(group, leader);
+    await expect(
+      world()
+        .router(outsider)
+        .write("c", [upsert(1)], { ...writing(), redirect: true }),
+    ).rejects.toMatchObject({ details: { leader: { nodeId: leader, term: world().group(group).term } } });
   });
 
   test("with redirect nothing is written elsewhere: the answer says who leads", async () => {

@@ -19,6 +19,8 @@ export async function rounds(
       await round(seed);
     } catch (error) {
       const said = error instanceof Error ? error.message : String(error);
+      // At once: a run of minutes reports its failures only when all of it is over.
+      console.error(`replay with FLOTILLA_SEED=${seed}: ${said.slice(0, 2_000)}`);
       throw new Error(`replay with FLOTILLA_SEED=${seed}: ${said}`, { cause: error });
     }
     seed++;

@@ -19,8 +19,14 @@ export class RestDoor implements Door {
   readonly #http: HttpClient;
   readonly #points: string;
 
-  constructor(at: { readonly url: string; readonly connections: number; readonly collection: string }) {
-    this.#http = new HttpClient({ url: at.url, connections: at.connections });
+  constructor(at: {
+    readonly url: string;
+    readonly connections: number;
+    readonly collection: string;
+    readonly apiKey?: string;
+    readonly ca?: string;
+  }) {
+    this.#http = new HttpClient(at);
     this.#points = `/collections/${at.collection}/points`;
   }
 

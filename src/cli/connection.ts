@@ -1,10 +1,12 @@
+import { readFileSync } from "node:fs";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import { HttpClient } from "./http-client.ts";
 
-/** How a command reaches a node; the same three options everywhere. */
+/** How a command reaches a node; the same options everywhere. */
 export interface Connection {
   readonly url: string;
   readonly apiKey?: string;
+  readonly caFile?: string;
   readonly json: boolean;
 }
 
@@ -12,11 +14,24 @@ export function withConnection(command: Command): Command {
   return command
     .option("--url <url>", "a node of the cluster", "http://127.0.0.1:6333")
     .addOption(new Option("--api-key <key>", "key or token").env("FLOTILLA_API_KEY"))
+    .addOption(
+      new Option("--ca-file <file>", "PEM of who vouches for the node, with https://").env(
+        "FLOTILLA_CA_FILE",
+      ),
+    )
     .option("--json", "print the answer as JSON", false);
 }
 
-export function connect({ url, apiKey }: Connection): HttpClient {
-  return new HttpClient({ url, apiKey, connections: 1 });
+export const caFileOption = (): Option =>
+  new Option("--ca-file <file>", "PEM of who vouches for the node, with https://").env("FLOTILLA_CA_FILE");
+
+export function connect({ url, apiKey, caFile }: Connection): HttpClient {
+  return new HttpClient({ url, apiKey, ca: authorities(caFile), connections: 1 });
+}
+
+/** The file's text; throws what the system says of it. */
+export function authorities(caFile: string | undefined): string | undefined {
+  return caFile === undefined ? undefined : readFileSync(caFile, "utf8");
 }
 
 /** The answer as it is with `--json`, else what is made of it for people. */

@@ -2,7 +2,7 @@
  * A lean HTTP/1.1 client for this program's own tools. It keeps connections open, takes bodies that are already
  * serialised and does nothing else: in a benchmark, client and server share the processor.
  */
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, isIP } from "node:net";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 
@@ -30,6 +30,8 @@ export interface HttpClientOptions {
   /** `http://` or `https://`, host, port; a path is a prefix of every request's. */
   readonly url: string;
   readonly apiKey?: string | undefined;
+  /** PEM of the authorities that vouch for the server; the system's when it is missing. */
+  readonly ca?: string | undefined;
   /** Connections open at once; further requests wait for one. */
   readonly connections?: number;
   /** Silence after which a request is given up. */
@@ -47,12 +49,14 @@ export class HttpClient implements Disposable {
   readonly #timeoutMs: number;
   readonly #connectionsMax: number;
   readonly #fixedHead: string;
+  readonly #ca: string | undefined;
   readonly #idle: Connection[] = [];
   readonly #all = new Set<Connection>();
   readonly #waiting: ((connection: Connection) => void)[] = [];
 
   constructor(options: HttpClientOptions) {
     this.#url = parseUrl(options.url);
+    this.#ca = options.ca;
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
     this.#connectionsMax = options.connections ?? CONNECTIONS_DEFAULT;
     const key = options.apiKey === undefined ? "" : `api-key: ${headerValue(options.apiKey)}\r\n`;
@@ -108,7 +112,7 @@ export class HttpClient implements Disposable {
   }
 
   #open(): Connection {
-    const connection = new Connection(this.#url, this.#timeoutMs);
+    const connection = new Connection(this.#url, { timeoutMs: this.#timeoutMs, ca: this.#ca });
     this.#all.add(connection);
     return connection;
   }
@@ -147,6 +151,11 @@ interface Pending {
   readonly reject: (error: HttpClientError) => void;
 }
 
+/** An address is no server name (RFC 6066, section 3): the certificate is held against it all the same. */
+function serverName(host: string): { readonly servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
 /** One socket, one request at a time. */
 class Connection {
   readonly #socket: Socket;
@@ -157,7 +166,7 @@ class Connection {
   #received: Buffer = Buffer.alloc(0);
   #pending: Pending | null = null;
 
-  constructor(url: URL, timeoutMs: number) {
+  constructor(url: URL, { timeoutMs, ca }: { readonly timeoutMs: number; readonly ca: string | undefined }) {
     this.#where = url.host;
     this.#timeoutMs = timeoutMs;
     const secure = url.protocol === "https:";
@@ -167,7 +176,7 @@ class Connection {
       this.#connected = true;
     };
     this.#socket = secure
-      ? connectTls({ host, port, servername: host }, onConnect)
+      ? connectTls({ host, port, ...serverName(host), ...(ca === undefined ? {} : { ca }) }, onConnect)
       : connectTcp({ host, port, noDelay: true }, onConnect);
     this.#socket.on("data", (chunk) => this.#receive(chunk));
     this.#socket.on("error", (cause) => this.#fail(this.#lost(cause)));

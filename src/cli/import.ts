@@ -8,6 +8,7 @@ import { DatasetError } from "../datasets/source.ts";
 import type { VectorBatch, VectorFormat, VectorSource } from "../datasets/source.ts";
 import type { Distance } from "../engine/types.ts";
 import { cacheDirectory } from "./cache-dir.ts";
+import { authorities, caFileOption } from "./connection.ts";
 import { HttpClient, HttpClientError } from "./http-client.ts";
 import { count, duration, startProgress } from "./import/progress.ts";
 import { StateFile } from "./import/state.ts";
@@ -20,6 +21,7 @@ export interface ImportOptions {
   readonly collection: string;
   readonly url: string;
   readonly apiKey?: string;
+  readonly caFile?: string;
   readonly batch: number;
   readonly concurrency: number;
   readonly format?: VectorFormat;
@@ -70,6 +72,7 @@ export function registerImport(program: Command): void {
     .requiredOption("-c, --collection <name>", "where the points go")
     .option("--url <url>", "a node of the cluster", "http://127.0.0.1:6333")
     .addOption(new Option("--api-key <key>", "key or token").env("FLOTILLA_API_KEY"))
+    .addOption(caFileOption())
     .option(
       "--batch <rows>",
       "points per request, fewer when vectors are long",
@@ -163,6 +166,7 @@ export async function runImport(
   using client = new HttpClient({
     url: options.url,
     apiKey: options.apiKey,
+    ca: authorities(options.caFile),
     connections: options.concurrency,
   });
   await prepareCollection(client, source, options);

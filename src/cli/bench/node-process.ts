@@ -10,6 +10,8 @@ export interface NodeProcessOptions {
   readonly dataDir: string;
   /** Further arguments of `flotilla serve`. */
   readonly args?: readonly string[];
+  /** It speaks TLS by its arguments, with a certificate that this PEM vouches for. */
+  readonly ca?: string;
   /** A graph that must be rebuilt takes long; a node that hangs must not take for ever. */
   readonly readyTimeoutMs?: number;
 }
@@ -60,7 +62,8 @@ export class NodeProcess implements AsyncDisposable {
     const started = performance.now();
     const timeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS;
     node.url = await node.#ready(timeoutMs);
-    await node.#untilAllShards(started + timeoutMs);
+    if (options.ca !== undefined) node.url = node.url.replace("http://", "https://");
+    await node.#untilAllShards(started + timeoutMs, options.ca);
     node.readySeconds = (performance.now() - started) / 1000;
     return node;
   }
@@ -94,8 +97,8 @@ export class NodeProcess implements AsyncDisposable {
   }
 
   /** The ready line says that REST is served; a shard may still be opening. */
-  async #untilAllShards(deadline: number): Promise<void> {
-    using client = new HttpClient({ url: this.url, connections: 1 });
+  async #untilAllShards(deadline: number, ca: string | undefined): Promise<void> {
+    using client = new HttpClient({ url: this.url, ca, connections: 1 });
     for (;;) {
       const { status, body } = await client.request("GET", "/readyz");
       if (status === 200) return;

@@ -5,6 +5,7 @@ export { MemoryLog } from "./log/memory-log.ts";
 export { systemClock, systemRandom, systemScheduler } from "./system.ts";
 export { noPeers } from "./transport/alone.ts";
 export { callPeer, openPeerTransport } from "./transport/peer-transport.ts";
+export { TlsCredentials, type TlsIdentity } from "./transport/tls.ts";
 export type { PeerCredentials, PeerTransport, PeerTransportLimits } from "./transport/peer-transport.ts";
 export type { PeerEvent } from "./transport/peer-events.ts";
 export { beginHello, greet, PROTOCOL_VERSION, readHello } from "./transport/handshake.ts";

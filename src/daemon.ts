@@ -38,6 +38,7 @@ import { shardActions } from "./threads/shard-actions.ts";
 import { Threads, type ConsensusRpc } from "./threads/start.ts";
 import { peerProof } from "./threads/peer-proof.ts";
 import { consensusLimits, engineSettings } from "./threads/settings.ts";
+import { grpcTls, peerTls } from "./threads/tls.ts";
 
 /** The catalogue's own group. */
 const CATALOGUE = 0;
@@ -107,11 +108,16 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       threads.consensus.call("listen", {
         address: addresses.peer,
         secret: config.cluster.secret,
+        tls: access.tls === null ? null : peerTls(access.tls.value),
         stagingPath: data.incomingPath,
         snapshotBytesPerSecond: config.cluster.snapshotBytesPerS,
       }),
     ),
   );
+  access.tls?.onChange((material) => {
+    threads.consensus.notify("replaceTls", peerTls(material));
+    log.info({ notAfter: new Date(material.notAfterMs).toISOString() }, "certificate replaced");
+  });
   const peer = config.cluster.advertisePeer ?? peerBound;
   const desk = new Desk({ data, roles, catalogue });
   const place = await failed.orDone(
@@ -135,7 +141,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       address: node.peer,
       incarnation: node.incarnation,
     }));
-    void threads.consensus.call("setPeers", nodes.length === 0 ? place.members : known);
+    threads.consensus.notify("setPeers", nodes.length === 0 ? place.members : known);
   };
   followNodes();
   catalogue.onChange(followNodes);
@@ -189,7 +195,11 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     incarnation: data.incarnation,
   });
   const onEvent = (event: NodeCallsEvent): void => log.debug(event, "calls between nodes");
-  using peers = new NodeCallsClient({ nodeId }, { proof, onEvent });
+  const tls = access.tls === null ? null : grpcTls(access.tls);
+  using peers = new NodeCallsClient(
+    { nodeId },
+    { proof, onEvent, ...(tls === null ? {} : { credentials: tls.client() }) },
+  );
   const followPeers = (): void => peers.setNodes(catalogue.nodes().filter(({ grpc }) => grpc !== ""));
   followPeers();
   catalogue.onChange(followPeers);
@@ -266,6 +276,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       ...splitAddress(addresses.grpc),
       messageBytesMax: GRPC_MESSAGE_BYTES,
       interceptors: grpcApi.interceptors,
+      ...(tls === null ? {} : { credentials: tls.server({ verifyClients: config.tls.verifyClients }) }),
       services: [(server) => nodeCalls.addTo(server), (server) => grpcApi.addTo(server)],
     }),
   );
@@ -296,6 +307,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
         catalogue,
         consensus: threads.consensus,
         members: place.members,
+        answer: (name, body) => desk.answer(name, body),
         log,
         stop,
       }),

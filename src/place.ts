@@ -108,11 +108,13 @@ export async function announceAddresses(
     readonly catalogue: Catalogue;
     readonly consensus: ConsensusRpc;
     readonly members: readonly Member[];
+    /** What this node answers when it is asked itself, without a way over the network. */
+    readonly answer: (name: string, body: Uint8Array) => Promise<Uint8Array>;
     readonly log: Log;
     readonly stop: AbortSignal;
   },
 ): Promise<void> {
-  const { catalogue, consensus, log, stop, nodeId, incarnation } = parts;
+  const { answer, catalogue, consensus, log, stop, nodeId, incarnation } = parts;
   const known = catalogue.node(nodeId);
   const { peer, grpc, http } = addresses;
   const version = programVersion();
@@ -121,7 +123,10 @@ export async function announceAddresses(
     { incarnation, nodeId, version, ...addresses },
     { addresses: [peer, ...parts.members.map(({ address }) => address)], expect: 1 },
     {
-      ask: async (address, request) => await ask(consensus, address, request),
+      ask: async (address, request) =>
+        address === peer
+          ? decodeJoinAnswer(await answer(JOIN, encodeJoin(request)))
+          : await ask(consensus, address, request),
       tell: (message) => log.info(addresses, message),
       signal: stop,
       pauseMs: () => ROUND_MS * (0.5 + Math.random()),

@@ -1,5 +1,6 @@
 /** The peer port: lets in who proves to know the secret and means this node, and hands each stream to its purpose. */
 import { Server, type ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { WireError } from "./codec.ts";
 import { widenWindow } from "./flow-window.ts";
 import { greet, PROTOCOL_VERSION, readHello, type Greeting, type Hello } from "./handshake.ts";
 import type { RefusalReason } from "./peer-events.ts";
@@ -39,11 +40,16 @@ export interface ListenerParts {
 const HANDSHAKE_MS = 5_000;
 /** Streams at once: three per peer, and some who are being refused. */
 const STREAMS_MAX = 1_024;
+/** Of those, how many may still have to prove themselves: whoever dials can open as many as he likes. */
+const UNPROVED_MAX = 128;
+/** A hello is some hundred bytes, a proof fewer. */
+const HANDSHAKE_FRAME_BYTES = 4_096;
 
 export class Listener {
   readonly #server: Server;
   readonly #parts: ListenerParts;
   #streams = 0;
+  #unproved = 0;
 
   constructor(options: { readonly frameBytesMax: number }, parts: ListenerParts) {
     this.#parts = parts;
@@ -67,13 +73,17 @@ export class Listener {
   }
 
   #serve(call: ServerDuplexStream<Buffer, Buffer>): void {
-    if (++this.#streams > STREAMS_MAX) {
-      this.#streams--;
+    if (this.#streams >= STREAMS_MAX || this.#unproved >= UNPROVED_MAX) {
       call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: "too many streams" });
       return;
     }
-    // However it ends, the stream gives its place back once.
-    const session = new Session(call, this.#parts, () => this.#streams--);
+    this.#streams++;
+    this.#unproved++;
+    // However it ends, the stream gives its places back once each.
+    const session = new Session(call, this.#parts, {
+      proved: () => this.#unproved--,
+      released: () => this.#streams--,
+    });
     const done = (): void => session.end();
     call.on("data", (frame: Buffer) => session.frame(frame));
     call.on("end", done);
@@ -83,20 +93,27 @@ export class Listener {
   }
 }
 
+/** Gives back what a stream counts against. */
+interface Places {
+  readonly proved: () => void;
+  readonly released: () => void;
+}
+
 class Session {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #parts: ListenerParts;
   readonly #late: NodeJS.Timeout;
-  readonly #released: () => void;
+  readonly #places: Places;
+  #unproved = true;
   #greeting: Greeting | null = null;
   #hello: Hello | null = null;
   #handler: StreamHandler | null = null;
   #ended = false;
 
-  constructor(call: ServerDuplexStream<Buffer, Buffer>, parts: ListenerParts, released: () => void) {
+  constructor(call: ServerDuplexStream<Buffer, Buffer>, parts: ListenerParts, places: Places) {
     this.#call = call;
     this.#parts = parts;
-    this.#released = released;
+    this.#places = places;
     this.#late = setTimeout(() => this.#refuse("hello", status.DEADLINE_EXCEEDED), HANDSHAKE_MS);
     this.#late.unref();
   }
@@ -104,8 +121,13 @@ class Session {
   frame(frame: Buffer): void {
     if (this.#ended) return;
     try {
-      if (this.#handler !== null) this.#handler.frame(frame);
-      else if (this.#hello === null) this.#greet(readHello(frame));
+      if (this.#handler !== null) {
+        this.#handler.frame(frame);
+        return;
+      }
+      if (frame.length > HANDSHAKE_FRAME_BYTES)
+        throw new WireError(`a first frame of ${frame.length} bytes, not at most ${HANDSHAKE_FRAME_BYTES}`);
+      if (this.#hello === null) this.#greet(readHello(frame));
       else this.#admit(this.#hello, frame);
     } catch (error) {
       this.#parts.badFrame(
@@ -120,7 +142,8 @@ class Session {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#late);
-    this.#released();
+    this.#settle();
+    this.#places.released();
     this.#handler?.ended();
     this.#call.end();
   }
@@ -137,6 +160,7 @@ class Session {
   #admit(hello: Hello, answer: Buffer): void {
     if (this.#greeting?.isProved(answer) !== true) return this.#refuse("proof", status.PERMISSION_DENIED);
     clearTimeout(this.#late);
+    this.#settle();
     widenWindow(this.#call);
     this.#handler = this.#parts.accept({
       hello,
@@ -149,6 +173,11 @@ class Session {
       },
     });
     if (this.#handler === null) this.#refuse("hello", status.UNIMPLEMENTED);
+  }
+
+  #settle(): void {
+    if (this.#unproved) this.#places.proved();
+    this.#unproved = false;
   }
 
   #mismatch(hello: Hello): RefusalReason | null {

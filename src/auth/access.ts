@@ -29,6 +29,7 @@ export interface AccessOptions {
     readonly certFile: string | null;
     readonly keyFile: string | null;
     readonly caFile: string | null;
+    readonly peerCaFile: string | null;
   };
 }
 
@@ -78,12 +79,12 @@ export class Access implements Disposable {
   ) {
     const { events, nowMs, everyMs = LOOK_MS } = parts;
     const { auth, audit, tls } = options;
-    const { certFile, keyFile, caFile } = tls;
+    const { certFile, keyFile, caFile, peerCaFile } = tls;
     this.tls =
       certFile === null || keyFile === null
         ? null
         : openTlsFiles(
-            { certFile, keyFile, caFile },
+            { certFile, keyFile, caFile, peerCaFile },
             { everyMs, trouble: (error) => events.fileTrouble(error) },
           );
 

@@ -135,6 +135,10 @@ function checkTogether(config: Config): void {
     throw new ConfigError("tls.cert_file and tls.key_file belong together: set both or none");
   if (tls.verifyClients && (tls.caFile === null || tls.certFile === null))
     throw new ConfigError("tls.verify_clients needs tls.cert_file, tls.key_file and tls.ca_file");
+  if (tls.peerCaFile !== null && tls.certFile === null)
+    throw new ConfigError(
+      "tls.peer_ca_file needs tls.cert_file and tls.key_file: a node shows its own certificate too",
+    );
   if (audit.required && audit.path === null)
     throw new ConfigError("audit.required is set and audit.path is not: there is nothing to write to");
   if (keyed === null && !config.auth.insecure && !isLoopback(config.http.addr)) {

@@ -88,10 +88,11 @@ const OWN = {
   "audit.refusals_per_second": { ...count, default: 100, min: 1, max: 1_000_000, about: "Refusals written per second; more are counted in one line.", reason: "Somebody guessing keys must not push the rest out of the files." },
   "audit.required": { kind: "switch", default: false, about: "Refuse changes while the file cannot be written.", reason: "Where what is not on record must not happen; elsewhere a full disk for it should not stop the service." },
 
-  "tls.cert_file": { kind: "text", default: null, about: "PEM certificate of this node, with those between it and its authority; set: REST speaks TLS 1.2 or newer only.", reason: "Keys and vectors are readable on the way otherwise. Read again when it changes." },
+  "tls.cert_file": { kind: "text", default: null, about: "PEM certificate of this node, with those between it and its authority; set: REST, gRPC and the peer port speak TLS 1.2 or newer only.", reason: "Keys and vectors are readable on the way otherwise. Read again when it changes." },
   "tls.key_file": { kind: "text", default: null, about: "PEM private key of that certificate.", reason: "Belongs to `tls.cert_file`." },
   "tls.ca_file": { kind: "text", default: null, about: "PEM authorities that certificates of others are checked against.", reason: "Only who is named here vouches for others." },
-  "tls.verify_clients": { kind: "switch", default: false, about: "REST takes only clients with a certificate by `tls.ca_file`.", reason: "A second lock beside the keys." },
+  "tls.verify_clients": { kind: "switch", default: false, about: "REST and gRPC take only clients with a certificate by `tls.ca_file`, and gRPC other nodes by `tls.peer_ca_file`.", reason: "A second lock beside the keys." },
+  "tls.peer_ca_file": { kind: "text", default: null, about: "PEM authorities of this cluster's nodes; set: the peer port takes only who has a certificate by one of them (mutual TLS).", reason: "An authority of the nodes' own: a certificate of an application opens no peer port. Unset: `tls.ca_file`, else those that Node.js knows, vouch for the nodes that are dialled, and `cluster.secret` for those that dial." },
 
   "quota.disk_free_bytes": { ...bytes, default: 256 * MiB, min: 0, max: 2 ** 50, about: "Free disk under the data directory below which what would add data is refused.", reason: "Refusing in time beats a log that cannot be written: then nothing is taken back, deletes still work." },
   "quota.memory_bytes": { ...bytes, default: 0, min: 0, max: 2 ** 50, about: "Memory of the process above which what would add data is refused; 0: any.", reason: "Only its operator knows what the machine can give." },

@@ -17,6 +17,8 @@ export interface ServeGrpcOptions {
   readonly interceptors?: readonly ServerInterceptor[];
   /** Each adds its service. */
   readonly services: readonly ((server: Server) => void)[];
+  /** Default: no TLS. */
+  readonly credentials?: ServerCredentials;
 }
 
 /**
@@ -33,6 +35,7 @@ export async function serveGrpc({
   messageBytesMax,
   interceptors = [],
   services,
+  credentials = ServerCredentials.createInsecure(),
 }: ServeGrpcOptions): Promise<GrpcServer> {
   const server = new Server({
     "grpc.max_receive_message_length": messageBytesMax,
@@ -45,7 +48,7 @@ export async function serveGrpc({
   for (const add of services) add(server);
   const name = host.includes(":") ? `[${host}]` : host;
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${name}:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+    server.bindAsync(`${name}:${port}`, credentials, (error, at) =>
       error === null ? resolve(at) : reject(error),
     );
   });

@@ -23,6 +23,7 @@ import {
   systemClock,
   systemRandom,
   systemScheduler,
+  TlsCredentials,
   type PeerEvent,
   type PeerTransport,
 } from "../../shards/adapters.ts";
@@ -57,7 +58,11 @@ class ConsensusThread {
   readonly #engines: readonly Rpc<RestoreContract, ApplyContract>[];
   readonly #restores = new OpenCaptures();
   readonly #meter: ConsensusMeter;
-  #peers: { readonly transport: PeerTransport; readonly settings: PeerSettings } | null = null;
+  #peers: {
+    readonly transport: PeerTransport;
+    readonly settings: PeerSettings;
+    readonly tls: TlsCredentials | null;
+  } | null = null;
   #running: { readonly host: Host; readonly log: LogStore; readonly nodeId: NodeId } | null = null;
 
   constructor({ front, engines, callsMax }: ConsensusThreadData) {
@@ -74,6 +79,7 @@ class ConsensusThread {
         port: front,
         handlers: {
           listen: (settings) => this.#listen(settings),
+          replaceTls: (identity) => this.#peers?.tls?.replace(identity),
           start: (settings) => this.#start(settings),
           setPeers: (peers) =>
             this.#transport().setPeers(peers.map((peer) => ({ ...peer, node: NodeId(peer.node) }))),
@@ -122,19 +128,35 @@ class ConsensusThread {
 
   async #listen(settings: PeerSettings): Promise<string> {
     const { address, secret, stagingPath, snapshotBytesPerSecond } = settings;
+    const tls = settings.tls === null ? null : new TlsCredentials(settings.tls);
     const transport = await openPeerTransport(
-      { address, secret: secret ?? "", stagingPath, limits: { snapshotBytesPerSecond } },
+      {
+        address,
+        secret: secret ?? "",
+        stagingPath,
+        limits: { snapshotBytesPerSecond },
+        ...(tls === null
+          ? {}
+          : {
+              credentials: {
+                server: tls.server({ verifyClients: settings.tls?.mutual ?? false }),
+                client: tls.client(),
+              },
+            }),
+      },
       {
         onCall: (name, body) => this.#front.call("peerCall", { name, body }),
         onEvent: (event) => this.#peerEvent(event),
       },
     );
-    this.#peers = { transport, settings };
+    this.#peers = { transport, settings, tls };
     return transport.address;
   }
 
   async #callPeer(address: string, name: string, body: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
-    return await callPeer(address, name, body, { secret: this.#peers?.settings.secret ?? "", timeoutMs });
+    const { settings, tls = null } = this.#peers ?? {};
+    const proofs = { secret: settings?.secret ?? "", ...(tls === null ? {} : { credentials: tls.client() }) };
+    return await callPeer(address, name, body, { ...proofs, timeoutMs });
   }
 
   async #start(settings: ConsensusSettings): Promise<void> {

@@ -1,4 +1,5 @@
 /** What the threads of a node ask of each other. Everything here is plain data that crosses by structured clone. */
+import type { TlsIdentity } from "../../shards/adapters.ts";
 import type { GroupStatus, HostLimits, PeerState, ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
 import type {
   EngineStats,
@@ -75,9 +76,17 @@ export interface PeerSettings {
   readonly address: string;
   /** `cluster.secret` */
   readonly secret: string | null;
+  /** null: the peer port speaks no TLS. */
+  readonly tls: PeerTls | null;
   /** Directory for snapshots on their way in. */
   readonly stagingPath: string;
   readonly snapshotBytesPerSecond: number;
+}
+
+/** Who this node is to others on the peer ports, and who they must be. */
+export interface PeerTls extends TlsIdentity {
+  /** Other nodes need a certificate by one of the authorities. */
+  readonly mutual: boolean;
 }
 
 /** What the consensus thread needs to open the node's log. */
@@ -103,6 +112,8 @@ export interface Peer {
 export type ConsensusContract = {
   /** First and once: binds the peer port and answers `HOST:PORT`. Fails with the system's code (EADDRINUSE, ...). */
   readonly listen: { readonly request: PeerSettings; readonly reply: string };
+  /** New certificates for connections made from now on; nothing where `listen` was given none. */
+  readonly replaceTls: { readonly request: TlsIdentity; readonly reply: void };
   /** Then, once: opens the log. Fails with the log's code (LOG_CORRUPT, LOG_LOCKED, ...). */
   readonly start: { readonly request: ConsensusSettings; readonly reply: void };
   /** Groups that have a log here, without group 0. */

@@ -29,7 +29,7 @@ const AUTH: AccessOptions["auth"] = {
 function open(auth: Partial<AccessOptions["auth"]>, more: Partial<AccessOptions> = {}) {
   const told: string[] = [];
   const audit = { path: null, fileBytes: 1 << 20, files: 1, refusalsPerSecond: 10, required: false };
-  const tls = { certFile: null, keyFile: null, caFile: null };
+  const tls = { certFile: null, keyFile: null, caFile: null, peerCaFile: null };
   const access = new Access(
     { auth: { ...AUTH, ...auth }, audit, tls, ...more },
     {
@@ -100,7 +100,7 @@ test("rates, certificate and audit log are as configured; a rate counts a token'
   certificate(directory, "node");
   const at = (name: string) => join(directory, name);
   const audit = { path: at("audit.log"), fileBytes: 4_096, files: 1, refusalsPerSecond: 1, required: true };
-  const tls = { certFile: at("node.crt"), keyFile: at("node.key"), caFile: null };
+  const tls = { certFile: at("node.crt"), keyFile: at("node.key"), caFile: null, peerCaFile: null };
   using node = open({ apiKey: "first", ratePerSecond: 1, rateBurst: 2 }, { audit, tls });
   expect(existsSync(audit.path)).toBe(true);
   expect(node.access.tls?.value.cert.toString()).toContain("BEGIN CERTIFICATE");
@@ -117,6 +117,11 @@ test("rates, certificate and audit log are as configured; a rate counts a token'
 
 test("a file that is missing is an error that names its path", () => {
   expect(() => open({ jwtJwksFile: join(directory, "no.json") })).toThrow(/no\.json/);
-  const tls = { certFile: join(directory, "no.crt"), keyFile: join(directory, "no.key"), caFile: null };
+  const tls = {
+    certFile: join(directory, "no.crt"),
+    keyFile: join(directory, "no.key"),
+    caFile: null,
+    peerCaFile: null,
+  };
   expect(() => open({}, { tls })).toThrow(/no\.crt/);
 });

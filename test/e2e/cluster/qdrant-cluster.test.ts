@@ -1,4 +1,4 @@
-/** Qdrant's own client against three nodes with a key, a cluster secret and TLS, one of which dies on the way. */
+/** Qdrant's own client against three nodes with a key, a secret and TLS on all ports, one of which dies on the way. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -17,7 +17,10 @@ test("@qdrant/js-client-rest does all it does on any of three nodes, and goes on
   certificate(directory.path, "node", "authority");
   const file = (name: string): string => join(directory.path, name);
   const secure = ["--api-key", KEY, "--cluster-secret", "battery-staple-battery-staple"];
-  const tls = ["--tls-cert-file", file("node.crt"), "--tls-key-file", file("node.key")];
+  const tls = [
+    ...["--tls-cert-file", file("node.crt"), "--tls-key-file", file("node.key")],
+    ...["--tls-ca-file", file("authority.crt"), "--tls-peer-ca-file", file("authority.crt")],
+  ];
   await using cluster = new ClusterProcess([...secure, ...tls]);
   for (let at = 0; at < 3; at++) await cluster.add();
   const urls = cluster.running.map(({ process: { url } }) => url.replace("http:", "https:"));

@@ -100,7 +100,7 @@ function divergencesOf(group: number, told: readonly Told[]): readonly Divergenc
   const lead = leaderOf(told);
   if (lead === null) return [];
   const found = new Map<number, Divergence>();
-  const replicas = told.filter(takesPart).map((one) => ({ ...one, marks: marksOf(one.report) }));
+  const replicas = told.filter(takesPart).map((one) => ({ ...one, marks: hashesOf(one.report.engine) }));
   const indexes = new Set(replicas.flatMap(({ marks }) => [...marks.keys()]));
   for (const index of [...indexes].sort((a, b) => a - b)) {
     const holders = new Map<string, number[]>();
@@ -125,7 +125,8 @@ function divergencesOf(group: number, told: readonly Told[]): readonly Divergenc
   return [...found.values()];
 }
 
-function marksOf({ engine }: GroupReport): ReadonlyMap<number, string> {
+/** By index: the marks that every replica takes note of, and where it is now. */
+export function hashesOf(engine: GroupReport["engine"]): ReadonlyMap<number, string> {
   if (engine === null) return new Map();
   const marks = engine.hashMarks.map(({ index, stateHash }): [number, string] => [index, stateHash]);
   return new Map([...marks, [engine.appliedIndex, engine.stateHash]]);

@@ -1,7 +1,7 @@
 /** From what every node says of its groups to what an operator reads. Pure: `null` stands for a node that said nothing. */
 import type { GroupStatus } from "../../shards/index.ts";
 import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
-import { DIVERGED } from "./group-views.ts";
+import { DIVERGED, hashesOf } from "./group-views.ts";
 import type { GroupReport } from "./node-calls/contract.ts";
 import type { NodeView, ReplicaView, ShardStatus, ShardView } from "./types.ts";
 
@@ -95,7 +95,7 @@ export function leaderStatus(group: number, reports: Reports): GroupStatus | nul
   return found;
 }
 
-/** Per node the hash at the last index that all who answered have passed, so that they can be compared; else its own. */
+/** Per node the hash at the last index at which all who answered know theirs, so that they can be compared; else its own. */
 function comparableHashes(
   group: number,
   nodes: readonly number[],
@@ -103,18 +103,17 @@ function comparableHashes(
 ): ReadonlyMap<number, HashAt> {
   const engines = nodes.flatMap((node) => {
     const engine = reports.get(node)?.get(group)?.engine;
-    return engine === null || engine === undefined ? [] : [{ node, engine }];
+    return engine === null || engine === undefined ? [] : [{ node, engine, hashes: hashesOf(engine) }];
   });
   const [first] = engines;
-  const common = first?.engine.hashMarks
-    .filter(({ index }) =>
-      engines.every(({ engine }) => engine.hashMarks.some((mark) => mark.index === index)),
-    )
-    .at(-1)?.index;
+  const common = [...(first?.hashes.keys() ?? [])].filter((index) =>
+    engines.every(({ hashes }) => hashes.has(index)),
+  );
+  const last = Math.max(...common);
   return new Map(
-    engines.map(({ node, engine }) => {
-      const mark = engine.hashMarks.find(({ index }) => index === common);
-      return [node, mark ?? { index: engine.appliedIndex, stateHash: engine.stateHash }];
+    engines.map(({ node, engine, hashes }) => {
+      const index = common.length > 0 ? last : engine.appliedIndex;
+      return [node, { index, stateHash: hashes.get(index) ?? engine.stateHash }];
     }),
   );
 }

@@ -131,7 +131,7 @@ test("of two that say that they lead the one of the higher term is believed", ()
   expect(view).toMatchObject({ leader: 2, term: 4 });
 });
 
-test("hashes are shown at the last index that all have passed, or else at each one's own", () => {
+test("hashes are shown at the last index at which all know theirs, or else at each one's own", () => {
   const marks = [
     [100, "x"],
     [200, "y"],
@@ -146,6 +146,10 @@ test("hashes are shown at the last index that all have passed, or else at each o
     [100, "x"],
     [null, null],
     [null, null],
+  ]);
+  expect(hashes(engine(250, marks)).slice(0, 2)).toEqual([
+    [250, "at 250"],
+    [250, "at 250"],
   ]);
   expect(hashes(engine(50)).slice(0, 2)).toEqual([
     [250, "at 250"],

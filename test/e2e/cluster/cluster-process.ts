@@ -252,7 +252,8 @@ export class ClusterProcess implements AsyncDisposable {
         seen = await this.shards(collection);
         return seen.every(({ replicas }) => {
           const found = new Set(replicas.map((replica) => `${replica.hash_index} ${replica.state_hash}`));
-          return found.size === 1 && replicas.every((replica) => replica.state_hash !== null);
+          const applied = Math.max(...replicas.map((replica) => replica.applied ?? Infinity));
+          return found.size === 1 && replicas.every(({ hash_index }) => (hash_index ?? 0) >= applied);
         });
       },
       () => JSON.stringify(seen),

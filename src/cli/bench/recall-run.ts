@@ -96,13 +96,12 @@ export async function measureGrid(
   return points;
 }
 
-/** One pass over the queries on each side that counts nowhere: a runtime compiles what runs often only then. */
+/** As long as one point on each side, and counts nowhere: a runtime compiles what runs often only then. */
 async function warmUp(
   { bare, load, files, target }: Parameters<typeof measureGrid>[0],
-  { efs, ks, clients }: GridOptions,
+  { efs, ks, clients, minSeconds }: GridOptions,
 ): Promise<void> {
   const [ef = 64, k = 10] = [efs[0], ks[0]];
-  const minSeconds = 0;
   await bare.ask<SearchAnswer>({ kind: "search", ef, k, minSeconds });
   for (const at of clients) {
     const ask = { ...target, queries: files.queries, k, ef: Math.max(ef, k), clients: at, minSeconds };

@@ -153,6 +153,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
       consensus,
       peers,
       leaders,
+      roles,
       survey: this.#survey,
       node: (id) => catalogue.node(id),
       collection: (name) => this.#collection(name),

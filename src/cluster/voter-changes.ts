@@ -3,15 +3,16 @@
  * only taking a vote away is asked of the shard's leader from here, before the catalogue lets the replica go, because
  * a voter that destroyed its copy while it still counts could cost the shard its quorum.
  */
-import type { GroupStatus, MembershipStep } from "../../shards/index.ts";
+import type { GroupStatus, MembershipStep, ProposalOutcome } from "../../shards/index.ts";
 import { NodeId } from "../../shards/index.ts";
 import { ApiError } from "../api/errors.ts";
 import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
 import type { CommandPath } from "./command-path.ts";
 import type { Leaders } from "./leaders.ts";
 import type { TransferOutcome } from "./node-calls/contract.ts";
-import { asApiError, noLeader } from "./outcomes.ts";
+import { asApiError, fateOf, noLeader } from "./outcomes.ts";
 import type { Consensus, Peers } from "./ports.ts";
+import type { Roles } from "./roles.ts";
 import type { CallOptions, VoterOptions } from "./types.ts";
 import { leaderStatus, type Reports } from "./views.ts";
 
@@ -21,6 +22,7 @@ export interface VoterChangesParts {
   readonly consensus: Consensus;
   readonly peers: Peers;
   readonly leaders: Leaders;
+  readonly roles: Roles;
   readonly survey: (signal: AbortSignal) => Promise<Reports>;
   readonly node: (nodeId: number) => CatalogueNode | null;
   /** As the catalogue has it now. */
@@ -103,16 +105,14 @@ export class VoterChanges {
   }
 
   #checkSettled({ shard, replicas }: Placement, { conf }: GroupStatus): void {
+    if (conf.votersOutgoing.length > 0) throw underWay(shard, "its voters are being exchanged");
     const unfinished = replicas.find(({ node }) => !conf.voters.some((voter) => voter === node));
-    const why =
-      conf.votersOutgoing.length > 0
-        ? "its voters are being exchanged"
-        : unfinished !== undefined
-          ? `its replica on node ${unfinished.node} does not vote yet`
-          : conf.learners.length > 0
-            ? `node ${conf.learners.join(", ")} still learns`
-            : null;
-    if (why !== null) throw conflict(`another change of shard ${shard} is in progress: ${why}`);
+    if (unfinished !== undefined) {
+      const { node } = unfinished;
+      throw underWay(shard, `its replica on node ${node} does not vote yet`, node);
+    }
+    const [learner] = conf.learners;
+    if (learner !== undefined) throw underWay(shard, `node ${learner} still learns`);
   }
 
   async #transferAway(place: Placement, lead: GroupStatus, options: CallOptions): Promise<void> {
@@ -150,7 +150,7 @@ export class VoterChanges {
   ): Promise<void> {
     const { nodeId, consensus, peers, timeoutMs } = this.#parts;
     const lead = await this.#lead(place, signal);
-    const { group, shard } = place;
+    const { group } = place;
     try {
       const outcome =
         lead.node === nodeId
@@ -161,11 +161,19 @@ export class VoterChanges {
               { group, steps, timeoutMs, caller },
               { timeoutMs, signal },
             );
-      if (outcome.kind === "applied" || outcome.kind === "committed") return;
-      throw conflict(`the voters of shard ${shard} were not changed: ${JSON.stringify(outcome)}`);
+      this.#checkChanged(outcome, place);
     } catch (error) {
       throw asApiError(error);
     }
+  }
+
+  #checkChanged(outcome: ProposalOutcome, place: Placement): void {
+    // Between the look at the leader and the proposal another change may have entered its log.
+    if (outcome.kind === "dropped" && outcome.why === "refusedByCore")
+      throw underWay(place.shard, "one is not applied yet, or its leadership is being handed over");
+    const fate = fateOf(outcome, place, this.#parts.roles);
+    if (fate.kind === "failed") throw fate.error;
+    if (fate.kind === "again") throw noLeader(place);
   }
 
   /** Looks again and again until the shard's leader says so. OUTCOME_UNKNOWN: the wish stands, its end was not seen. */
@@ -221,6 +229,14 @@ function checkRest(lead: GroupStatus, without: number, shard: number): void {
 
 function votes({ conf }: GroupStatus, nodeId: number): boolean {
   return [...conf.voters, ...conf.votersOutgoing].some((voter) => voter === nodeId);
+}
+
+/** `unfinished`: the node whose vote is waited for; it may be a node that never comes back. */
+function underWay(shard: number, why: string, unfinished: number | null = null): ApiError {
+  const giveUp = unfinished === null ? "" : `, or remove the voter on node ${unfinished} again to give it up`;
+  return conflict(
+    `another change of shard ${shard} is in progress: ${why}. Ask again when it has ended${giveUp}`,
+  );
 }
 
 function invalid(what: string): ApiError {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { LogIndex, Term, type ProposalOutcome } from "../../shards/index.ts";
 import { ApiError } from "../../src/api/errors.ts";
 import { MANAGER, patient, reading, start, stop, upsert, world, writing } from "./routing-support.ts";
 
@@ -129,6 +130,12 @@ describe("what an operator sees and asks for", () => {
     const [other = 0] = [1, 2, 3, 4].filter((node) => !members.includes(node) && node !== outsider);
     await refused(router.addVoter("c", 0, other, options), "CONFLICT", "another change of shard 0");
     await refused(router.removeVoter("c", 0, members[0] ?? 0, options), "CONFLICT", "another change");
+    await refused(
+      router.addVoter("c", 0, other, options),
+      "CONFLICT",
+      `its replica on node ${outsider} does not vote yet. Ask again when it has ended, or remove the voter on ` +
+        `node ${outsider} again to give it up`,
+    );
     // One that never came to vote is simply not wanted any more.
     await router.removeVoter("c", 0, outsider, options);
     expect(
@@ -136,6 +143,34 @@ describe("what an operator sees and asks for", () => {
         .catalogue.collection("c")
         ?.placement[0]?.replicas.map(({ node }) => node),
     ).toEqual(members);
+  });
+
+  test("a change of voters that its leader does not take or cannot finish says what became of it", async () => {
+    const [group = 0] = await start(3);
+    const at = { term: Term(1), index: LogIndex(7) };
+    const outcomes: readonly [ProposalOutcome, string, string][] = [
+      [{ kind: "dropped", why: "refusedByCore" }, "CONFLICT", "another change of shard 0 is in progress"],
+      [{ kind: "notLeader", leader: null }, "NO_LEADER", "shard 0 has no leader"],
+      [{ kind: "overwritten", ...at }, "NO_LEADER", "shard 0 has no leader"],
+      [{ kind: "dropped", why: "overloaded" }, "OVERLOADED", "shard 0"],
+      [{ kind: "unknown", ...at, why: "deadline" }, "OUTCOME_UNKNOWN", "may still happen"],
+      [{ kind: "stopped", why: "it is closed" }, "NOT_READY", "it is closed"],
+    ];
+    for (const [outcome, code, message] of outcomes) {
+      world().group(group).changeOutcome = outcome;
+      const leader = world().group(group).leader ?? 0;
+      const follower = [1, 2, 3].find((node) => node !== leader) ?? 0;
+      // Told by the leader's own router and by another one that asked it.
+      for (const asked of [leader, follower])
+        await expect(
+          world().router(asked).removeVoter("c", 0, follower, {
+            wait: false,
+            signal: patient(),
+            caller: MANAGER,
+          }),
+        ).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+    }
+    expect(world().catalogue.collection("c")?.placement[0]?.replicas).toHaveLength(3);
   });
 
   test("with wait, adding a voter ends when it votes", async () => {

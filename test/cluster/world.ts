@@ -57,6 +57,8 @@ interface Group {
   readonly entries: Entry[];
   /** Nodes that apply no further than so. */
   readonly held: Map<number, number>;
+  /** What becomes of a membership change instead of happening; null: it happens. */
+  changeOutcome: ProposalOutcome | null;
 }
 
 /** What happens to a call on its way: nothing, it never leaves, or its answer never comes back. */
@@ -138,7 +140,14 @@ export class World {
   }
 
   #addGroup(group: number, members: readonly number[]): void {
-    this.groups.set(group, { leader: null, term: 0, members, entries: [], held: new Map() });
+    this.groups.set(group, {
+      leader: null,
+      term: 0,
+      members,
+      entries: [],
+      held: new Map(),
+      changeOutcome: null,
+    });
   }
 
   /** An election: every member hears of it. null: nobody won. */
@@ -375,6 +384,7 @@ export class Node {
         settled((): ProposalOutcome => {
           const known = world.group(group);
           if (known.leader !== this.id) return { kind: "notLeader", leader: null };
+          if (known.changeOutcome !== null) return known.changeOutcome;
           for (const { kind, node } of steps) {
             const others = known.members.filter((member) => member !== node);
             known.members = kind === "remove" ? others : [...others, node];

@@ -137,6 +137,50 @@ test(
 );
 
 test(
+  "while a change of voters is in progress a second one is refused and named; given up or ended, the next one may come",
+  { timeout: 120_000 },
+  async () => {
+    await using cluster = await ClusterProcess.of(5);
+    await cluster.client.create("c", { size: 4, replicas: 3 });
+    const [placed] = await cluster.untilVoters("c", 3);
+    const held = placed?.replicas.map(({ node_id }) => node_id) ?? [];
+    const [slow = 0, other = 0] = [1, 2, 3, 4, 5].filter((number) => !held.includes(number));
+    const follower = held.find((number) => number !== placed?.leader) ?? 0;
+    const asked = cluster.member(other);
+    const add = (node: number) =>
+      asked.client.call("POST", "/collections/c/shards/0/voters?wait=false", { node_id: node });
+    const remove = (node: number) =>
+      asked.client.call("DELETE", `/collections/c/shards/0/voters/${node}?wait=false`);
+    const inProgress = {
+      status: 409,
+      body: {
+        status: { error: expect.stringMatching(`of shard 0 is in progress: .*node ${slow}.* give it up`) },
+      },
+    };
+
+    // The node that is to vote is gone: the change cannot end, and every other one has to wait for it.
+    await cluster.kill(cluster.member(slow));
+    expect(await add(slow)).toMatchObject({ status: 200 });
+    expect(await add(other)).toMatchObject(inProgress);
+    expect(await remove(follower)).toMatchObject(inProgress);
+    expect(await remove(slow)).toMatchObject({ status: 200 });
+    await cluster.untilVoters("c", 3);
+    await cluster.start(cluster.member(slow));
+
+    // It only stands still: once it goes on the change ends by itself, and the refused one succeeds.
+    cluster.member(slow).pause();
+    expect(await add(slow)).toMatchObject({ status: 200 });
+    expect(await add(other)).toMatchObject(inProgress);
+    expect((await cluster.client.upsert("c", [{ id: 1, vector: [1, 2, 3, 4] }])).status).toBe(200);
+    cluster.member(slow).resume();
+    await cluster.untilVoters("c", 4);
+    expect(await add(other)).toMatchObject({ status: 200 });
+    await cluster.untilVoters("c", 5);
+    await cluster.untilEqual("c");
+  },
+);
+
+test(
   "the founder, wiped, comes back as a new node: no second cluster, and its replicas move to it",
   { timeout: 120_000 },
   async () => {

@@ -12,8 +12,10 @@ const APPLICATION_ID = 0x464c4f4c;
 export const FORMAT_VERSION = 1;
 
 /** Measured in adr/0003: entries of 300 KB and of 600 B both do best near here, and a checkpoint stays short. */
-const PAGE_BYTES = 16_384;
-const CHECKPOINT_BYTES = 4 << 20;
+export const PAGE_BYTES = 16_384;
+export const CHECKPOINT_BYTES = 4 << 20;
+/** Where a commit would run one itself: only should ours never get their turn. */
+const CHECKPOINT_WITHIN_COMMIT_BYTES = 8 * CHECKPOINT_BYTES;
 const PAGE_CACHE_KIB = 8_192;
 
 const SCHEMA = `
@@ -41,7 +43,7 @@ export function openFile(path: string, bytesMax?: number): Database.Database {
     db.pragma("synchronous = FULL");
     db.pragma("cell_size_check = ON");
     db.pragma(`cache_size = -${PAGE_CACHE_KIB}`);
-    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_BYTES / PAGE_BYTES}`);
+    db.pragma(`wal_autocheckpoint = ${CHECKPOINT_WITHIN_COMMIT_BYTES / PAGE_BYTES}`);
     // An exclusive lock is taken by the first transaction and kept.
     db.transaction(() => prepareSchema(path, db!)).immediate();
     if (bytesMax !== undefined) db.pragma(`max_page_count = ${Math.floor(bytesMax / PAGE_BYTES)}`);

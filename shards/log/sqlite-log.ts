@@ -3,6 +3,7 @@ import { GroupId, LogError } from "../ports.ts";
 import type { Entry, GroupLog, GroupWrite, HardState, LogStore, SnapshotMeta } from "../ports.ts";
 import type { Term } from "../raft/types.ts";
 import { LogIndex } from "../raft/types.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { Garbage } from "./garbage.ts";
 import { entryOf, loadGroup } from "./load.ts";
 import type { EntryRow, GroupRow } from "./load.ts";
@@ -46,6 +47,7 @@ export class SqliteLog implements LogStore {
   readonly #db: Database.Database;
   readonly #cache: TailCache;
   readonly #garbage: Garbage;
+  readonly #checkpoints: Checkpoints;
   readonly #groups = new Map<GroupId, SqliteGroupLog>();
   readonly #sql: Statements;
   #broken: unknown = null;
@@ -55,6 +57,10 @@ export class SqliteLog implements LogStore {
     this.#cache = new TailCache(cacheBytesMax);
     this.#sql = prepare(db);
     this.#garbage = new Garbage(db);
+    this.#checkpoints = new Checkpoints(db, {
+      isOpen: () => db.open,
+      failed: (cause) => this.#fail(asLogError(cause, "cannot move what was written into the log's file")),
+    });
     for (const row of this.#sql.groups.all()) {
       const outline = loadGroup(db, row);
       this.#groups.set(GroupId(row.grp), this.#view(GroupId(row.grp), outline));
@@ -105,6 +111,7 @@ export class SqliteLog implements LogStore {
       for (const log of touched) this.#saveState(log.group, log.outline);
       this.#garbage.collect(bytes);
     });
+    this.#checkpoints.committed(bytes);
     for (const write of batch) this.#remember(write);
   }
 
@@ -168,12 +175,15 @@ export class SqliteLog implements LogStore {
       work();
       this.#sql.commit.run();
     } catch (cause) {
-      const error = asLogError(cause, `cannot ${doing}`);
-      this.#break(error);
-      // What is in memory may be ahead of the disk now, so nothing of it is served; closing rolls back.
-      this.#db.close();
-      throw error;
+      throw this.#fail(asLogError(cause, `cannot ${doing}`));
     }
+  }
+
+  /** What is in memory may be ahead of the disk now, so nothing of it is served; closing rolls back. */
+  #fail(error: Error): Error {
+    this.#break(error);
+    this.#db.close();
+    return error;
   }
 
   #break(error: unknown): void {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -8,6 +8,7 @@ import { expect, test } from "vitest";
 import { openSqliteLog } from "../../shards/adapters.ts";
 import type { SqliteLog } from "../../shards/adapters.ts";
 import { LogIndex } from "../../shards/index.ts";
+import { CHECKPOINT_BYTES } from "../../shards/log/sqlite-file.ts";
 import { CONF, G1, entries, entry, hard, meta, plain } from "./log-conformance.ts";
 import { scratch } from "./support/scratch.ts";
 
@@ -135,6 +136,22 @@ test("compacted and destroyed entries are freed bit by bit, and the file stops g
   await log[Symbol.asyncDispose]();
   await using again = await openSqliteLog({ path });
   expect(again.open(G1).firstIndex()).toBe(591);
+});
+
+test("what was committed moves into the database between the turns, of large entries and of small ones", async () => {
+  for (const [bytes, count] of [
+    [300_000, 100],
+    [100, 1_000],
+  ] as const) {
+    const path = join(scratch(), "raft.db");
+    await using log = await openSqliteLog({ path });
+    await log.create(G1, meta(0, 0, CONF));
+    for (let at = 1; at <= count; at++) {
+      await log.write([{ group: G1, entries: [entry(at, 1, "x".repeat(bytes))], hardState: hard(1, 0, at) }]);
+      await new Promise(setImmediate);
+    }
+    expect(statSync(`${path}-wal`).size).toBeLessThan(3 * CHECKPOINT_BYTES);
+  }
 });
 
 /** From the header: how many pages the file has, whatever still lies in the WAL. */

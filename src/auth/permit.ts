@@ -17,6 +17,14 @@ export interface Principal {
   readonly credential:
     { readonly kind: "none" | "key" | "token" } | { readonly kind: "refused"; readonly why: string };
   readonly rights: Rights;
+  /** When a token counts; absent: always, or this was found out by a node of a version that does not say. */
+  readonly valid?: ValidTime;
+}
+
+/** Milliseconds since 1970, leeway included; `untilMs` itself is too late. null: no such bound. */
+export interface ValidTime {
+  readonly fromMs: number | null;
+  readonly untilMs: number | null;
 }
 
 class CollectionGrant<A extends Action> {

@@ -91,10 +91,13 @@ export class Tokens {
     if (!signed) return "its signature is not from a key known here";
     const read = readClaims(parsed(body), this.#rules);
     if (read.kind === "refused") return read.why;
-    const { subject, rights } = read.claims;
+    const { subject, rights, fromMs, untilMs } = read.claims;
     const name = subject === null ? "token" : `token:${subject}`;
+    const bound = (ms: number): number | null => (Number.isFinite(ms) ? ms : null);
+    const valid = { fromMs: bound(fromMs), untilMs: bound(untilMs) };
+    const always = valid.fromMs === null && valid.untilMs === null;
     const known = {
-      principal: { name, credential: { kind: "token" }, rights },
+      principal: { name, credential: { kind: "token" }, rights, ...(always ? {} : { valid }) },
       claims: read.claims,
     } as const;
     // What has ended would only take the place of what counts.

@@ -1,6 +1,7 @@
 /**
  * The second look at who asks: a node that another one asks to read or to change something makes its own permit from
- * the caller's rights, for what is really to be done and for the collection the group belongs to in its own catalogue.
+ * the caller's rights, for what is really to be done and for the collection the group belongs to in its own catalogue,
+ * and looks at its own clock whether the caller's token still counts.
  */
 import type { ProposalOutcome } from "../../shards/index.ts";
 import { ApiError } from "../api/errors.ts";
@@ -16,6 +17,7 @@ import {
   type Principal,
 } from "../auth/permit.ts";
 import { allows } from "../auth/rights.ts";
+import { checkStillValid } from "../auth/travelling.ts";
 import { decodeEntry, type CatalogueCommand } from "../catalog/commands.ts";
 import { CATALOGUE } from "./command-path.ts";
 import type { Caller, RequestOf } from "./node-calls/contract.ts";
@@ -28,6 +30,8 @@ export interface CallerCheckParts {
   readonly placements: Pick<Placements, "collectionOf">;
   readonly catalogue: Pick<CatalogueView, "aliases">;
   readonly guard: ChangeGuard | null;
+  /** Milliseconds since 1970: a token may end while its request is under way. */
+  readonly nowMs: () => number;
 }
 
 /** A change that may be proposed; what became of it is for the audit log. */
@@ -58,17 +62,19 @@ export class CallerCheck {
   read(group: number, caller: Caller, from: number): CollectionPermit<"read"> | null {
     const collection = this.#parts.placements.collectionOf(group);
     if (collection === null) return null;
-    return this.#onCollection(named(caller, from), "read", collection.name);
+    return this.#onCollection(this.#named(caller, from), "read", collection.name);
   }
 
   /** What no node does by itself. */
   operator(caller: Caller, from: number): ClusterPermit<"manage"> {
-    return authorizeCluster(named(caller, from), "manage");
+    return authorizeCluster(this.#named(caller, from), "manage");
   }
 
   /** Of voters and leaders. The controller asks for them too. */
   manage(caller: Caller): ClusterPermit<"manage"> | null {
-    return caller === null ? null : authorizeCluster(caller, "manage");
+    if (caller === null) return null;
+    checkStillValid(caller, this.#parts.nowMs());
+    return authorizeCluster(caller, "manage");
   }
 
   /**
@@ -95,7 +101,7 @@ export class CallerCheck {
       remote: `node ${from}`,
     };
     try {
-      const permit = this.#permit(named(caller, from), action, name);
+      const permit = this.#permit(this.#named(caller, from), action, name);
       guard?.checkChange(action, adds);
       return {
         permit,
@@ -112,6 +118,12 @@ export class CallerCheck {
       guard?.record(action, { ...about, ...afterFailure(error), outcome: "refused" });
       throw error;
     }
+  }
+
+  #named(caller: Caller, from: number): Principal {
+    if (caller === null) throw new ApiError("FORBIDDEN", `Forbidden: node ${from} does not say who wants it`);
+    checkStillValid(caller, this.#parts.nowMs());
+    return caller;
   }
 
   /** The rights may name a collection by itself or by one of its aliases. `target` null: of the cluster. */
@@ -191,9 +203,4 @@ function commandOf(data: Uint8Array): CatalogueCommand {
     "INVALID",
     "Wrong input: another node proposed a command that this version does not know",
   );
-}
-
-function named(caller: Caller, from: number): Principal {
-  if (caller !== null) return caller;
-  throw new ApiError("FORBIDDEN", `Forbidden: node ${from} does not say who wants it`);
 }

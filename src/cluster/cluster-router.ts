@@ -81,6 +81,8 @@ export interface ClusterRouterParts {
   readonly encode: EncodeEntry;
   readonly node: () => NodeStatus;
   readonly timers?: Timers;
+  /** Milliseconds since 1970, for tokens that end. Default the system's clock. */
+  readonly nowMs?: () => number;
   /** Looks at changes that other nodes forward as the front-ends look at their own. */
   readonly guard?: ChangeGuard;
 }
@@ -127,7 +129,8 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     );
     const reopening = { ...parts, nodeId, timers, reopen: (at: number) => controller.restart(at) };
     this.#restart = (group, signal) => restartHere(reopening, { group, signal });
-    const callers = new CallerCheck({ placements, catalogue, guard: parts.guard ?? null });
+    const { guard = null, nowMs = () => Date.now() } = parts;
+    const callers = new CallerCheck({ placements, catalogue, guard, nowMs });
     const serving = { ...parts, nodeId, timers, local, shards: controller, restart: this.#restart, callers };
     this.handlers = nodeHandlers(serving);
     this.#leaders = leaders;

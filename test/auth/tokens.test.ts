@@ -130,6 +130,14 @@ describe("times", () => {
     expect(verifier.identify(later).rights.kind).toBe("read");
   });
 
+  test("the principal carries them, leeway included, for nodes that it is named to", () => {
+    const { tokens: verifier } = tokens();
+    const valid = (claims: object) => verifier.identify(token({ access: "r", ...claims })).valid;
+    expect(valid({ exp: NOW + 10 })).toEqual({ fromMs: null, untilMs: NOW_MS + 15_000 });
+    expect(valid({ nbf: NOW, exp: NOW + 10 })).toEqual({ fromMs: NOW_MS - 5_000, untilMs: NOW_MS + 15_000 });
+    expect(valid({})).toBeUndefined();
+  });
+
   test.each(["1", null, {}, [1]])("an `exp` or `nbf` of %j is refused", (value) => {
     const { tokens: verifier } = tokens();
     expect(why(verifier, token({ exp: value, access: "r" }))).toMatch(/`exp` is no number/);

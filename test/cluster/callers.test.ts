@@ -146,6 +146,58 @@ describe("the leader looks at the caller's rights again", () => {
   });
 });
 
+describe("a token that ends on the way", () => {
+  const UNTIL = 1_700_000_000_000;
+  const bounded = (caller: Principal, valid: Principal["valid"]): Principal =>
+    valid === undefined ? caller : { ...caller, valid };
+  const ending = (caller: Principal) => bounded(caller, { fromMs: UNTIL - 60_000, untilMs: UNTIL });
+  const EXPIRED = { code: "UNAUTHENTICATED", message: expect.stringContaining("expired while") };
+
+  test("is refused by the leader's clock, from the millisecond it ends in, whatever is asked", async () => {
+    const { group, leader, asking, router } = await apart();
+    const caller = ending(WRITER);
+    const write = () => router.write("c", [upsert(1)], { ...writing(), caller });
+    world().clock = (node) => (node === leader ? UNTIL - 1 : 0);
+    await expect(write()).resolves.toMatchObject({ indexes: [{ shard: 0, index: 1 }] });
+    world().clock = (node) => (node === leader ? UNTIL : 0);
+    await expect(write()).rejects.toMatchObject(EXPIRED);
+    const reads = { ...reading(), caller };
+    await expect(router.count("c", reads)).rejects.toMatchObject(EXPIRED);
+    await expect(router.retrieve("c", [1], NOTHING, reads)).rejects.toMatchObject(EXPIRED);
+    await expect(router.search("c", [], reads)).rejects.toMatchObject(EXPIRED);
+    await expect(router.scroll("c", { ...NOTHING, from: null, limit: 1 }, reads)).rejects.toMatchObject(
+      EXPIRED,
+    );
+    for (const [method, request] of [
+      ["transfer", { group, to: asking, timeoutMs: 1_000, caller: ending(MANAGER) }],
+      ["restart", { group, caller: ending(MANAGER) }],
+    ] as const)
+      await expect(
+        world().node(asking).calls.call(leader, method, request, { timeoutMs: 5_000, signal: patient() }),
+      ).rejects.toMatchObject(EXPIRED);
+    expect(world().group(group)).toMatchObject({ leader, entries: [{}] });
+    expect(world().node(leader).restarted).toEqual([]);
+  });
+
+  test("is refused while it does not count yet; one without bounds always counts", async () => {
+    const { group, router } = await apart();
+    world().clock = () => UNTIL - 60_001;
+    const write = (valid: Principal["valid"]) =>
+      router.write("c", [upsert(1)], { ...writing(), caller: bounded(WRITER, valid) });
+    await expect(write({ fromMs: UNTIL - 60_000, untilMs: null })).rejects.toMatchObject({
+      code: "UNAUTHENTICATED",
+      message: expect.stringContaining("not valid yet"),
+    });
+    expect(world().group(group).entries).toHaveLength(0);
+    await write({ fromMs: UNTIL - 60_001, untilMs: null });
+    await write({ fromMs: null, untilMs: UNTIL });
+    await write({ fromMs: null, untilMs: null });
+    // As nodes of an earlier version name their callers.
+    await write(undefined);
+    expect(world().group(group).entries).toHaveLength(4);
+  });
+});
+
 test("rights that no claim could have given are not taken", async () => {
   const { group, leader, asking } = await apart();
   const forged = [
@@ -154,6 +206,10 @@ test("rights that no claim could have given are not taken", async () => {
     { ...MANAGER, rights: { kind: "collections", list: [{ collection: "a*b", access: "rw" }] } },
     { ...MANAGER, credential: { kind: "root" } },
     { ...MANAGER, name: 7 },
+    { ...MANAGER, valid: null },
+    { ...MANAGER, valid: { fromMs: null } },
+    { ...MANAGER, valid: { fromMs: null, untilMs: NaN } },
+    { ...MANAGER, valid: { fromMs: "now", untilMs: null } },
     "root",
   ];
   for (const caller of forged) {

@@ -88,6 +88,8 @@ export class World {
   fault: (from: number, to: number, method: NodeMethod) => Fault = () => null;
   /** What a node looks at before a change that another one forwards. */
   guard: (node: number) => ChangeGuard | null = () => null;
+  /** A node's clock, milliseconds since 1970. */
+  clock: (node: number) => number = () => 0;
   /** Told of every proposal that a consensus took. */
   onProposed: (group: number, node: number) => void = () => undefined;
 
@@ -288,6 +290,7 @@ export class Node {
           build: { hnswlib: "unknown", flags: "", node: "" },
         }),
         timers: new QuickTimers(),
+        nowMs: () => world.clock(id),
         guard: {
           checkChange: (action, adds) => world.guard(id)?.checkChange(action, adds),
           record: (action, entry) => world.guard(id)?.record(action, entry),

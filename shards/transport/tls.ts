@@ -2,8 +2,9 @@
  * TLS for gRPC, on both ends of a connection, from material that may be replaced at any time: connections that stand
  * go on, new ones use what is newest.
  */
-import { rootCertificates } from "node:tls";
-import { experimental, type ChannelCredentials, type ServerCredentials } from "@grpc/grpc-js";
+import { isIP, type Socket } from "node:net";
+import { connect as connectTls, createSecureContext, rootCertificates, type SecureContext } from "node:tls";
+import { CallCredentials, ChannelCredentials, experimental, type ServerCredentials } from "@grpc/grpc-js";
 
 type Provider = experimental.CertificateProvider;
 type CaListener = Parameters<Provider["addCaCertificateListener"]>[0];
@@ -23,14 +24,17 @@ export interface TlsIdentity {
 
 export class TlsCredentials {
   readonly #provider: Replaceable;
+  readonly #client: ClientCredentials;
 
   constructor(identity: TlsIdentity) {
     this.#provider = new Replaceable(identity);
+    this.#client = new ClientCredentials(identity);
   }
 
   /** For connections made from now on. */
   replace(identity: TlsIdentity): void {
     this.#provider.replace(identity);
+    this.#client.replace(identity);
   }
 
   /** `verifyClients`: who dials without a certificate by one of the authorities is not let in. */
@@ -45,8 +49,74 @@ export class TlsCredentials {
 
   /** The other side must have a certificate by one of the authorities, for the host that is dialled; it sees ours. */
   client(): ChannelCredentials {
-    return experimental.createCertificateProviderChannelCredentials(this.#provider, this.#provider);
+    return this.#client;
   }
+}
+
+/**
+ * The library's own credentials name every host they dial in the handshake (SNI), and RFC 6066 §3 has that for DNS
+ * names only: Node.js warns of an address there and will ignore it. Nodes mostly dial addresses, so that this makes
+ * its connections itself.
+ */
+class ClientCredentials extends ChannelCredentials {
+  #identity: TlsIdentity;
+  #context: SecureContext | null = null;
+
+  constructor(identity: TlsIdentity) {
+    super();
+    this.#identity = identity;
+  }
+
+  replace(identity: TlsIdentity): void {
+    this.#identity = identity;
+    this.#context = null;
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+  override _equals(other: ChannelCredentials): boolean {
+    return other === this;
+  }
+  override _createSecureConnector(
+    { path }: experimental.GrpcUri,
+    _options: object,
+    callCredentials: CallCredentials = CallCredentials.createEmpty(),
+  ): experimental.SecureConnector {
+    const host = experimental.splitHostPort(path)?.host ?? path;
+    return {
+      connect: (socket) => this.#secure(socket, host),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => callCredentials,
+      destroy: () => undefined,
+    };
+  }
+
+  /** Resolves once the certificate of the other side is found good for `host`, be it a name or an address. */
+  async #secure(socket: Socket, host: string): Promise<experimental.SecureConnectResult> {
+    this.#context ??= createSecureContext({
+      cert: Buffer.from(this.#identity.cert),
+      key: Buffer.from(this.#identity.key),
+      ca: authorities(this.#identity),
+    });
+    const secureContext = this.#context;
+    return await new Promise((resolve, reject) => {
+      const named = isIP(host) === 0 ? { servername: host } : {};
+      const secured = connectTls({ socket, secureContext, host, ALPNProtocols: ["h2"], ...named }, () => {
+        secured.off("error", reject);
+        secured.off("close", closed);
+        resolve({ socket: secured, secure: true });
+      });
+      const closed = (): void => reject(new Error(`${host} closed the connection during the TLS handshake`));
+      secured.once("error", reject);
+      secured.once("close", closed);
+    });
+  }
+}
+
+/** What certificates are checked against. A file need not end with a line break, and PEM blocks must not share a line. */
+function authorities({ ca, cert }: TlsIdentity): Buffer {
+  return Buffer.concat([Buffer.from(ca ?? rootCertificates.join("\n")), Buffer.from("\n"), cert]);
 }
 
 /**
@@ -88,10 +158,7 @@ class Replaceable implements Provider {
   }
 
   #tellCa(listener: CaListener): void {
-    const { ca, cert } = this.#now;
-    const authorities = Buffer.from(ca ?? rootCertificates.join("\n"));
-    // A file need not end with a line break, and PEM blocks must not share a line.
-    listener({ caCertificate: Buffer.concat([authorities, Buffer.from("\n"), cert]) });
+    listener({ caCertificate: authorities(this.#now) });
   }
   #tellIdentity(listener: IdentityListener): void {
     listener({ certificate: Buffer.from(this.#now.cert), privateKey: Buffer.from(this.#now.key) });

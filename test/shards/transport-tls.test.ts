@@ -1,5 +1,6 @@
 /** The peer port against strangers, with and without TLS. */
 import { connect, createServer, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -50,11 +51,11 @@ interface Listening {
 }
 
 /** Node 2 of cluster "test". */
-async function listening(tls: TlsCredentials | null): Promise<Listening> {
+async function listening(tls: TlsCredentials | null, host = "127.0.0.1"): Promise<Listening> {
   const events: PeerEvent[] = [];
   const transport = await openPeerTransport(
     {
-      address: "127.0.0.1:0",
+      address: `${host}:0`,
       secret: SECRET,
       stagingPath: scratch(),
       ...(tls === null
@@ -196,7 +197,9 @@ describe("mutual TLS", () => {
     const failed = expect.objectContaining({ name: "DialError", kind: "unreachable" }) as Error;
     await expect(callPeer(transport.address, "echo", BODY, ASK)).rejects.toEqual(failed);
     const anonymous = { ...ASK, credentials: credentials.createSsl(pem("authority.crt")) };
-    await expect(callPeer(transport.address, "echo", BODY, anonymous)).rejects.toEqual(failed);
+    // By name: the library's own credentials would send an address as one.
+    const byName = transport.address.replace("127.0.0.1", "localhost");
+    await expect(callPeer(byName, "echo", BODY, anonymous)).rejects.toEqual(failed);
     const stranger = new TlsCredentials(identity("stranger"));
     await expect(dialAs(stranger, transport.address)).rejects.toEqual(failed);
     // Not one of them came as far as the handshake above TLS.
@@ -208,6 +211,34 @@ describe("mutual TLS", () => {
     const { transport } = await listening(new TlsCredentials(identity("stranger")));
     const tls = new TlsCredentials(identity("node"));
     await expect(dialAs(tls, transport.address)).rejects.toThrow(/certificate/);
+  });
+
+  test("a name is sent as the server's name (SNI), an address is not (RFC 6066 §3)", async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", warned);
+    onTestFinished(() => void process.off("warning", warned));
+    const names: unknown[] = [];
+    const server = createTlsServer({ cert: pem("node.crt"), key: pem("node.key"), ALPNProtocols: ["h2"] });
+    server.on("secureConnection", (socket) => {
+      names.push(socket.servername);
+      socket.destroy();
+    });
+    server.listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    const { port } = server.address() as { readonly port: number };
+    const tls = new TlsCredentials(identity("node"));
+    for (const host of ["127.0.0.1", "localhost"])
+      await expect(dialAs(tls, `${host}:${port}`)).rejects.toMatchObject({ kind: "unreachable" });
+    expect(new Set(names)).toEqual(new Set([false, "localhost"]));
+    expect(warnings).toEqual([]);
+  });
+
+  test("a certificate for another address is refused", async () => {
+    const tls = new TlsCredentials(identity("node"));
+    const { transport } = await listening(tls, "127.0.0.2");
+    await expect(dialAs(tls, transport.address)).rejects.toThrow(/IP: 127\.0\.0\.2 is not in the cert/);
   });
 
   test("new certificates are used by new connections, in both directions, while old connections go on", async () => {

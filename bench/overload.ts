@@ -17,6 +17,8 @@ const BATCH = 100;
 const QUERIES = 256;
 /** Enough to keep the node busy, few enough that nothing is refused. */
 const CLIENTS = 8;
+/** Each waits for its answer before it asks again: many, but never more at once than they are. */
+const MANY_CLIENTS = 64;
 /** Open at once at most. What finds none free is not sent: waiting for one would measure the client. */
 const CONNECTIONS = 1_024;
 const MIB = 1 << 20;
@@ -45,11 +47,18 @@ export async function main(args: readonly string[]): Promise<void> {
     await closedLoop(CLIENTS, 1, async (request) => (await search(request)) === 200);
     const usual = await closedLoop(CLIENTS, seconds, async (request) => (await search(request)) === 200);
     say(`serves ${usual.perSecond.toFixed(0)}/s, p99 ${usual.latencyMs.p99.toFixed(1)} ms`);
+    let refused = 0;
+    const many = await closedLoop(MANY_CLIENTS, seconds, async (request) => {
+      const status = await search(request);
+      if (isRefusal(status)) refused++;
+      return status === 200;
+    });
     const before = residentBytes(node.pid) ?? Number.NaN;
     const flood = await openLoop(factor * usual.perSecond, seconds, search);
     const after = residentBytes(node.pid) ?? Number.NaN;
     const again = await closedLoop(CLIENTS, seconds, async (request) => (await search(request)) === 200);
     const accepted = summarise(Float64Array.from(flood.acceptedMs));
+    const acceptedPerSecond = flood.acceptedMs.length / seconds;
     const sent = flood.acceptedMs.length + flood.refused + flood.failed;
     const figures: readonly Figure[] = [
       {
@@ -63,7 +72,8 @@ export async function main(args: readonly string[]): Promise<void> {
           servedPerSecond: usual.perSecond,
           usualP99Ms: usual.latencyMs.p99,
           sentPerSecond: sent / seconds,
-          acceptedPerSecond: flood.acceptedMs.length / seconds,
+          acceptedPerSecond,
+          acceptedOfServed: acceptedPerSecond / usual.perSecond,
           acceptedP50Ms: accepted.p50,
           acceptedP99Ms: accepted.p99,
           refusedShare: flood.refused / sent,
@@ -82,10 +92,26 @@ export async function main(args: readonly string[]): Promise<void> {
           grownMib: (after - before) / MIB,
         },
       },
+      {
+        figure: "3",
+        what: `refused of ${MANY_CLIENTS} clients that each wait for their answer`,
+        found: refused,
+        limit: 0,
+        rule: "atMost",
+        unit: "",
+        detail: {
+          failed: many.failures - refused,
+          perSecond: many.perSecond,
+          ofUsual: many.perSecond / usual.perSecond,
+          p99Ms: many.latencyMs.p99,
+        },
+      },
     ];
     return figures;
   });
 }
+
+const isRefusal = (status: number): boolean => status === 429 || status === 503;
 
 interface Flood {
   readonly acceptedMs: readonly number[];
@@ -114,7 +140,7 @@ async function openLoop(
     try {
       const status = await search(request);
       if (status === 200) acceptedMs.push(performance.now() - at);
-      else if (status === 429 || status === 503) refused++;
+      else if (isRefusal(status)) refused++;
       else failed++;
     } catch (error) {
       if (!(error instanceof Error)) throw error;

@@ -14,11 +14,13 @@ import { Access, type AccessEvents } from "./auth/access.ts";
 import { Catalogue } from "./catalog/catalogue.ts";
 import { Controller } from "./catalog/controller.ts";
 import { ClusterRouter } from "./cluster/cluster-router.ts";
+import { countedEngines, countedPeers } from "./cluster/counted-reads.ts";
 import { NodeCallsClient } from "./cluster/node-calls/client.ts";
 import type { NodeCallHandlers } from "./cluster/node-calls/contract.ts";
 import { NodeCallsServer } from "./cluster/node-calls/server.ts";
 import type { NodeCallsEvent } from "./cluster/node-calls/wire.ts";
 import { PlacementLoop } from "./cluster/placement-loop.ts";
+import { ReadQueues } from "./cluster/read-queues.ts";
 import { Roles } from "./cluster/roles.ts";
 import type { NodeStatus } from "./cluster/types.ts";
 import { DataDirectory } from "./config/data-directory.ts";
@@ -203,6 +205,12 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const followPeers = (): void => peers.setNodes(catalogue.nodes().filter(({ grpc }) => grpc !== ""));
   followPeers();
   catalogue.onChange(followPeers);
+  const reads = new ReadQueues(
+    { max: config.http.readQueueMax, overloaded: config.http.readQueueOverloaded },
+    { nowMs: () => performance.now() },
+  );
+  catalogue.onChange(() => reads.retain(catalogue.collections().flatMap(groupsOf)));
+  metrics.watchReads(() => reads.threads());
   const cluster = new ClusterRouter(
     {
       nodeId,
@@ -217,8 +225,8 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       catalogue,
       controller,
       consensus,
-      engines: engineClient(threads),
-      peers,
+      engines: countedEngines(engineClient(threads), reads, (group) => threads.engineIndexOf(group)),
+      peers: countedPeers(peers, reads),
       roles,
       node,
       encode: (key, operations) => encodeEntry({ ...key, operations }),
@@ -258,7 +266,10 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     { cluster },
   );
   const admin = new AdminService({ limits: config.limits }, { admin: cluster, node });
-  using shedder = new LoadShedder(config.http);
+  using shedder = new LoadShedder(config.http, {
+    isBusy: (name) => reads.refuses(catalogue.resolve(name)?.shards ?? []),
+    shed: (reason) => metrics.metrics.count("flotilla_requests_shed_total", 1, { reason }),
+  });
   shedder.start();
   const { GrpcApi, serveHttp } = await loading;
   using grpcApi = new GrpcApi({
@@ -286,6 +297,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
       admin,
       authenticator: access.authenticator,
       guard: access.guard,
+      shedder,
       tls: access.tls === null ? null : { files: access.tls, verifyClients: config.tls.verifyClients },
       listen: splitAddress(addresses.http),
       http: config.http,
@@ -425,6 +437,9 @@ function placeOf(
   }
   return { collection: "", shard: 0, node };
 }
+
+const groupsOf = ({ shards }: { readonly shards: readonly { readonly group: number }[] }): number[] =>
+  shards.map(({ group }) => group);
 
 /** Those whose group takes no part any more: they serve again after a restart, of the shard or of the node. */
 function stoppedShards(controller: Controller, roles: Roles): readonly string[] {

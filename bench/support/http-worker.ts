@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { parentPort } from "node:worker_threads";
 import { limits } from "../../src/api/limits.ts";
+import { LoadShedder } from "../../src/api/load-shedder.ts";
 import { AdminService } from "../../src/api/admin-service.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator } from "../../src/auth/authenticator.ts";
@@ -23,6 +24,7 @@ const server = await serveHttp({
   service: new VectorService({ limits: limits() }, { cluster }),
   admin: new AdminService({ limits: limits() }, { admin: cluster.admin, node: () => cluster.node() }),
   authenticator: new Authenticator({ apiKey: null }),
+  shedder: new LoadShedder(httpOptions()),
   listen: { host: "127.0.0.1", port: 0 },
   http: httpOptions(),
   observe: () => undefined,

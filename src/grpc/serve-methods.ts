@@ -1,7 +1,8 @@
 /**
  * The way of a call, with what it may end with:
  *
- *   load, identity, rate      before anything of the message is looked at    UNAVAILABLE UNAUTHENTICATED RESOURCE_EXHAUSTED
+ *   load                      after the name of the collection, for reads    UNAVAILABLE
+ *   identity, rate            before more of the message is looked at        UNAUTHENTICATED RESOURCE_EXHAUSTED
  *   permission, quota         after the name of the collection               PERMISSION_DENIED RESOURCE_EXHAUSTED
  *   message                   size, format, unknown fields, ranges           INVALID_ARGUMENT UNIMPLEMENTED
  *   use case                  with the permit and the deadline               the table of src/api/errors.ts
@@ -18,7 +19,7 @@ import type { AdminService } from "../api/admin-service.ts";
 import { ApiError, ERRORS } from "../api/errors.ts";
 import { within, type Limits } from "../api/limits.ts";
 import { LargeBodies } from "../api/large-bodies.ts";
-import type { LoadShedder } from "../api/load-shedder.ts";
+import type { LoadShedder, Work } from "../api/load-shedder.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { AuditEntry } from "../auth/audit-log.ts";
 import type { Guard } from "../auth/guard.ts";
@@ -112,11 +113,12 @@ class Calls {
     let status = 200;
     try {
       if (this.#parts.stopping.aborted) throw shuttingDown();
-      this.#parts.shedder.enter();
+      const work = workOf(method);
+      this.#parts.shedder.enter(work, work === "read" ? concernedBy(method, message) : "");
       try {
         return await this.#admitted(method, call, message, number, request);
       } finally {
-        this.#parts.shedder.leave();
+        this.#parts.shedder.leave(work);
       }
     } catch (error) {
       const { code } = asApiError(error);
@@ -195,6 +197,22 @@ class Calls {
     const left = (typeof own === "number" ? own : own.getTime()) - Date.now();
     if (timeoutMs !== null) return Math.min(left, timeoutMs);
     return Number.isFinite(left) ? Math.min(left, deadlineMaxMs) : deadlineMs;
+  }
+}
+
+/** As with REST: what is about points is what a node is for, the rest is its administration. */
+function workOf({ service, rule }: Method): Work {
+  if (service !== "Points") return "admin";
+  return rule.action === "read" ? "read" : "write";
+}
+
+/** What is wrong with a message is told to those who may send one; until then it concerns no collection. */
+function concernedBy(method: Method, message: Buffer): string {
+  try {
+    return method.concerns(message) ?? "";
+  } catch (error) {
+    if (error instanceof ApiError) return "";
+    throw error;
   }
 }
 

@@ -83,7 +83,7 @@ export const HTTP_OPTIONS = {
     2_048,
     1,
     1_000_000,
-    "In work at once; more are answered 503 at once, before they take memory and make everybody wait.",
+    "About points, in work at once, and as many of all others; more are answered 503 at once, before they take memory and make everybody wait.",
   ),
   shedDelayMs: row(
     "shed_delay_ms",
@@ -91,7 +91,23 @@ export const HTTP_OPTIONS = {
     250,
     10,
     60_000,
-    "While turns of the front thread keep coming so late, new requests are answered 503.",
+    "While turns of the front thread keep coming so late, new requests about points are answered 503.",
+  ),
+  readQueueMax: row(
+    "read_queue_max",
+    "reads",
+    128,
+    1,
+    1_000_000,
+    "Waiting for one engine thread, or for one shard elsewhere, at which it is overloaded: more than clients come to that wait for their answers.",
+  ),
+  readQueueOverloaded: row(
+    "read_queue_overloaded",
+    "reads",
+    16,
+    1,
+    1_000_000,
+    "Waiting there from which on, while it is overloaded, reads are answered 503: as many as keep it busy, so that those let in wait as briefly as ever.",
   ),
   headerBytes: row("header_bytes", "bytes", 16_384, 4_096, 1_048_576, "Request line and headers together."),
 } as const satisfies Record<string, OptionRow>;

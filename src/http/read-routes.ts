@@ -6,7 +6,7 @@ import { arrayOf, COUNT, HITS, objectOf, PAGE, QUERIED, RECORD, result } from ".
 import { READ_QUERY, readOptions, type ReadQuery } from "./call-options.ts";
 import { idSchema, readFilter, shardKey, withPayload, withVector } from "./point-fields.ts";
 import { hit, record } from "./point-view.ts";
-import { onCollection, route, type Answer, type Call, type Route } from "./route.ts";
+import { onCollection, POINTS, route, type Answer, type Call, type Route } from "./route.ts";
 import {
   boolean,
   fallback,
@@ -22,7 +22,6 @@ import {
 } from "./schema.ts";
 import { searchBodies, type SearchDraft } from "./search-bodies.ts";
 
-const POINTS = "/collections/:collection/points";
 const EVERYTHING = { withPayload: { kind: "all" }, withVector: true } as const;
 
 export const readRoutes = (limits: Limits): readonly Route[] => [

@@ -21,7 +21,7 @@ import {
 import type { Guard } from "../auth/guard.ts";
 import { afterFailure, afterSuccess } from "../auth/outcome.ts";
 import { auditEntry } from "./audit.ts";
-import type { LoadShedder } from "../api/load-shedder.ts";
+import type { LoadShedder, Work } from "../api/load-shedder.ts";
 import type { AnswerSchema } from "./answers.ts";
 import { envelope, JSON_TYPE } from "./envelope.ts";
 import { BODY, isObject, QUERY, type JsonSchema, type Schema } from "./schema.ts";
@@ -44,6 +44,9 @@ export const onCluster = <A extends Action>(action: A): Rule<ClusterPermit<A>> =
   action,
   grant: (who) => authorizeCluster(who, action),
 });
+
+/** Where the points of a collection are. */
+export const POINTS = "/collections/:collection/points";
 
 export type Params = Readonly<Record<string, string | undefined>>;
 
@@ -150,8 +153,9 @@ function admit<P extends Permit<Action>, Q, B>(
 ): Admitted<P> {
   // Probes have to be answered most of all when everything else is refused.
   if (rule.action !== "probe") {
-    shedder.enter();
-    reply.raw.once("close", () => shedder.leave());
+    const work = workOf(rule, url);
+    shedder.enter(work, paramsOf(request)["collection"]);
+    reply.raw.once("close", () => shedder.leave(work));
   }
   const who = identify(request);
   try {
@@ -164,6 +168,12 @@ function admit<P extends Permit<Action>, Q, B>(
     guard.record(rule.action, { ...entry, ...afterFailure(error), outcome: "refused" });
     throw error;
   }
+}
+
+/** What is about points is what a node is for; the rest is its administration. */
+function workOf({ action }: Rule<Permit<Action>>, url: string): Work {
+  if (!url.startsWith(POINTS)) return "admin";
+  return action === "read" ? "read" : "write";
 }
 
 const paramsOf = (request: FastifyRequest): Params => request.params as Params;

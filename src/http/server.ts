@@ -28,7 +28,7 @@ import { parseJson } from "../api/json.ts";
 import { afterFailure } from "../auth/outcome.ts";
 import { failure, JSON_TYPE } from "./envelope.ts";
 import { LargeBodies } from "../api/large-bodies.ts";
-import { LoadShedder } from "../api/load-shedder.ts";
+import type { LoadShedder } from "../api/load-shedder.ts";
 import { lookUp } from "./missing-route.ts";
 import type { HttpOptions } from "./options.ts";
 import type { RouteParts } from "./route.ts";
@@ -49,6 +49,8 @@ export interface ServeHttpOptions {
   readonly authenticator: Authenticator;
   /** Rates, quotas and the audit log; without: none of them. */
   readonly guard?: Guard;
+  /** The node's, shared by its doors. Whoever made it starts and ends it. */
+  readonly shedder: LoadShedder;
   /** null or absent: plain HTTP. */
   readonly tls?: ServerTls | null;
   readonly listen: { readonly host: string; readonly port: number };
@@ -80,7 +82,6 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
 class FrontEnd implements HttpServer {
   readonly #options: ServeHttpOptions;
   readonly #app: FastifyInstance;
-  readonly #shedder: LoadShedder;
   readonly #stopFollowing: () => void;
   #closing: Promise<void> | null = null;
   #requests = 0;
@@ -92,7 +93,6 @@ class FrontEnd implements HttpServer {
     const tls = options.tls ?? null;
     const secure = tls === null ? null : new SecureServers(tls, http);
     this.#stopFollowing = () => secure?.[Symbol.dispose]();
-    this.#shedder = new LoadShedder(http);
     this.#app = fastify({
       ...(secure === null ? {} : { serverFactory: (handler: RequestListener) => secure.create(handler) }),
       logger: false,
@@ -118,7 +118,6 @@ class FrontEnd implements HttpServer {
   async listen(): Promise<void> {
     const { host, port } = this.#options.listen;
     await this.#app.listen({ host, port });
-    this.#shedder.start();
   }
 
   get port(): number {
@@ -142,14 +141,13 @@ class FrontEnd implements HttpServer {
       await this.#app.close();
     } finally {
       clearTimeout(cut);
-      this.#shedder[Symbol.dispose]();
       this.#stopFollowing();
     }
   }
 
   #install(limits: Limits): void {
     const app = this.#app;
-    const { service, admin, authenticator, metricsText, http } = this.#options;
+    const { service, admin, authenticator, metricsText, http, shedder } = this.#options;
     const identify = (request: FastifyRequest): Principal => {
       const { headers } = request;
       const apiKey = headers["api-key"];
@@ -159,7 +157,7 @@ class FrontEnd implements HttpServer {
       });
     };
     const guard = this.#options.guard ?? new Guard();
-    const parts: RouteParts = { service, admin, http, guard, shedder: this.#shedder, identify };
+    const parts: RouteParts = { service, admin, http, guard, shedder, identify };
 
     const table = routes({ metricsText, limits });
     app.addHook("onRequest", (request, reply, next) => {

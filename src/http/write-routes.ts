@@ -10,11 +10,9 @@ import {
   type WriteQuery,
 } from "./call-options.ts";
 import type { WriteReceipt } from "../api/types.ts";
-import { onCollection, route, type Answer, type Route } from "./route.ts";
+import { onCollection, POINTS, route, type Answer, type Route } from "./route.ts";
 import type { Schema } from "./schema.ts";
 import { writeBodies, type Draft } from "./write-bodies.ts";
-
-const POINTS = "/collections/:collection/points";
 
 function updateResult(receipt: WriteReceipt, query: WriteQuery) {
   return {

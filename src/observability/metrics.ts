@@ -124,6 +124,12 @@ export const METRICS = {
     "direction",
     "part",
   ),
+  flotilla_requests_shed_total: counter(
+    "Requests answered 503 for load: too many in work (inflight), the front is behind (late), reads wait (queue).",
+    "reason",
+  ),
+  flotilla_reads_waiting: gauge("Reads that an engine thread was asked for and has not answered.", "thread"),
+  flotilla_reads_overloaded: gauge("1 while reads for the engine thread are refused in part.", "thread"),
   flotilla_audit_writable: gauge("1 while the audit log can be written, or none is kept."),
   flotilla_audit_waiting_lines: gauge("Audit lines that wait for the disk."),
   flotilla_audit_lost_lines: gauge("Audit lines dropped since the start, as too many waited."),

@@ -123,6 +123,22 @@ export class NodeMetrics {
     });
   }
 
+  /** Reads that wait for engine threads of this node. */
+  watchReads(
+    threads: () => Iterable<
+      readonly [thread: number, queue: { readonly waiting: number; readonly overloaded: boolean }]
+    >,
+  ): void {
+    const { metrics } = this;
+    metrics.beforeScrape(() => {
+      for (const [at, { waiting, overloaded }] of threads()) {
+        metrics.set("flotilla_reads_waiting", waiting, { thread: `engine-${at}` });
+        metrics.set("flotilla_reads_overloaded", overloaded ? 1 : 0, { thread: `engine-${at}` });
+      }
+      return Promise.resolve();
+    });
+  }
+
   #group({ collection, shard, status }: NamedGroup): void {
     const { metrics } = this;
     const at = { collection, shard };

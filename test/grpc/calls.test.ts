@@ -183,6 +183,21 @@ describe("limits", () => {
     ]);
   });
 
+  test("of reads of a collection that is busy, and of nothing else", async () => {
+    await using busy = await startGrpc({
+      shedParts: { isBusy: (collection) => collection === C.collection, shed: () => undefined },
+    });
+    await busy.call("Collections/Create", { ...C, dimension: 2, distance: "DISTANCE_DOT" });
+    expect(await busy.call("Points/Count", C)).toMatchObject({
+      code: "UNAVAILABLE",
+      metadata: { "flotilla-code": "OVERLOADED", "retry-after": "1" },
+    });
+    expect((await busy.call("Points/Count", { collection: "other" })).code).toBe("NOT_FOUND");
+    const points = [{ id: { num: 1 }, vector: [1, 1] }];
+    expect((await busy.call("Points/Upsert", { ...C, points })).code).toBe("OK");
+    expect((await busy.call("Collections/Get", C)).code).toBe("OK");
+  });
+
   test("of load and of rates", async () => {
     const rate = new RateLimit({ perSecond: 1, burst: 3 }, { nowMs: () => 0 });
     await using busy = await startGrpc({
@@ -193,7 +208,7 @@ describe("limits", () => {
     const { release, arrived } = busy.cluster.hold();
     const first = busy.call("Points/Count", C);
     await arrived;
-    expect(await busy.call("Collections/List", {})).toMatchObject({
+    expect(await busy.call("Points/Count", C)).toMatchObject({
       code: "UNAVAILABLE",
       metadata: { "flotilla-code": "OVERLOADED", "retry-after": "1" },
     });

@@ -1,4 +1,4 @@
-/** What stands before use cases besides permission: the record of who did what, rates, quotas, load shedding. */
+/** What stands before use cases besides permission: the record of who did what, rates, quotas. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,6 @@ import { limits } from "../../src/api/limits.ts";
 import { AuditLog } from "../../src/auth/audit-log.ts";
 import { Guard, type GuardParts } from "../../src/auth/guard.ts";
 import { RateLimit } from "../../src/auth/rate-limit.ts";
-import { LoadShedder } from "../../src/api/load-shedder.ts";
 import { routes } from "../../src/http/routes.ts";
 import { NOW_MS, token, tokens } from "../auth/support.ts";
 import { CITY, errorOf, startRest, type Rest } from "../support/rest.ts";
@@ -179,53 +178,4 @@ test("a disk that cannot be asked counts as full", async () => {
   );
   await quotas.look();
   expect(quotas.problem).toMatch(/cannot be asked: EIO/);
-});
-
-describe("load shedding", () => {
-  const code = (shedder: LoadShedder): string => {
-    try {
-      shedder.enter();
-      return "in";
-    } catch (error) {
-      return (error as { readonly code: string }).code;
-    }
-  };
-
-  test("takes so many at once, and one more for each that leaves", () => {
-    using shedder = new LoadShedder({ inflightMax: 2, shedDelayMs: 100 });
-    expect([code(shedder), code(shedder), code(shedder)]).toEqual(["in", "in", "OVERLOADED"]);
-    shedder.leave();
-    expect([code(shedder), code(shedder), shedder.inflight]).toEqual(["in", "OVERLOADED", 2]);
-  });
-
-  test("begins when turns keep coming late, not with one long one, and ends with the first in time", () => {
-    using shedder = new LoadShedder({ inflightMax: 100, shedDelayMs: 100 });
-    const after = (...late: number[]): string => {
-      for (const ms of late) shedder.sample(ms);
-      return code(shedder);
-    };
-    expect(after(5_000)).toBe("in");
-    expect(after(101)).toBe("in");
-    expect(after(101)).toBe("OVERLOADED");
-    expect(after(100)).toBe("in");
-    expect(after(101, 101)).toBe("in");
-  });
-
-  test("over HTTP: 503 with Retry-After while probes are answered, and room again once one is done", async () => {
-    await using rest = await startRest({ http: { inflightMax: 1 } });
-    await rest.call("PUT", "/collections/cities", CITY);
-    const held = rest.cluster.hold();
-    const first = rest.call(...UPSERT);
-    await held.arrived;
-    const refused = await rest.call("GET", "/collections");
-    expect([refused.status, errorOf(refused).code, refused.headers.get("retry-after")]).toEqual([
-      503,
-      "OVERLOADED",
-      "1",
-    ]);
-    expect((await rest.call("GET", "/readyz")).status).toBe(200);
-    held.release();
-    expect((await first).status).toBe(200);
-    expect((await rest.call("GET", "/collections")).status).toBe(200);
-  });
 });

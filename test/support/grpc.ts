@@ -12,7 +12,7 @@ import { loadSync, type MethodDefinition, type ServiceDefinition } from "@grpc/p
 import { MemoryCluster } from "../../bench/support/memory-cluster.ts";
 import { AdminService } from "../../src/api/admin-service.ts";
 import { limits, type Limits } from "../../src/api/limits.ts";
-import { LoadShedder, type ShedOptions } from "../../src/api/load-shedder.ts";
+import { LoadShedder, type ShedOptions, type ShedParts } from "../../src/api/load-shedder.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator, type Keys } from "../../src/auth/authenticator.ts";
 import { Guard } from "../../src/auth/guard.ts";
@@ -157,6 +157,7 @@ export interface GrpcOptions {
   readonly limits?: Partial<Limits>;
   readonly deadlines?: GrpcDeadlines;
   readonly shed?: ShedOptions;
+  readonly shedParts?: ShedParts;
 }
 
 export async function startGrpc(options: GrpcOptions = {}): Promise<Grpc> {
@@ -169,7 +170,7 @@ export async function startGrpc(options: GrpcOptions = {}): Promise<Grpc> {
     admin: new AdminService({ limits: service.limits }, { admin: cluster.admin, node: () => cluster.node() }),
     authenticator: new Authenticator(options.keys ?? {}, { tokens: options.tokens ?? null }),
     guard: options.guard ?? new Guard(),
-    shedder: new LoadShedder(options.shed ?? { inflightMax: 1_000, shedDelayMs: 60_000 }),
+    shedder: new LoadShedder(options.shed ?? { inflightMax: 1_000, shedDelayMs: 60_000 }, options.shedParts),
     deadlines: options.deadlines ?? { deadlineMs: 60_000, deadlineMaxMs: 600_000 },
     observe: (observation) => observed.push(observation),
     defect: (error) => defects.push(error),

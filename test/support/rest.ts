@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { MemoryCluster } from "../../bench/support/memory-cluster.ts";
 import { limits, type Limits } from "../../src/api/limits.ts";
 import { AdminService } from "../../src/api/admin-service.ts";
+import { LoadShedder, type ShedParts } from "../../src/api/load-shedder.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator, type Keys } from "../../src/auth/authenticator.ts";
 import type { Guard } from "../../src/auth/guard.ts";
@@ -52,6 +53,7 @@ export interface RestOptions {
   readonly tls?: ServerTls;
   readonly limits?: Partial<Limits>;
   readonly http?: Partial<HttpOptions>;
+  readonly shed?: ShedParts;
   readonly cluster?: MemoryCluster;
 }
 
@@ -67,6 +69,7 @@ export async function startRest(options: RestOptions = {}): Promise<Rest> {
     admin: new AdminService({ limits: service.limits }, { admin: cluster.admin, node: () => cluster.node() }),
     authenticator: new Authenticator(options.keys ?? {}, { tokens: options.tokens ?? null }),
     ...(options.guard === undefined ? {} : { guard: options.guard }),
+    shedder: new LoadShedder(httpOptions(options.http), options.shed),
     tls: options.tls ?? null,
     listen: { host: "127.0.0.1", port: 0 },
     http: httpOptions(options.http),

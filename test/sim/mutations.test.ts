@@ -27,6 +27,7 @@ const QUICK: readonly (readonly [name: string, invariant: string])[] = [
   ["removed-member-campaigns", "only voters campaign"],
   ["wiped-node-bootstraps-again", "a wiped node stays out"],
   ["two-transactions-for-one-change", "index order"],
+  ["rests-with-a-shorter-log", "liveness"],
 ];
 
 test.each(QUICK)("%s is caught by: %s", { timeout: 60_000 }, async (name, invariant) => {

@@ -55,6 +55,7 @@ export const PROFILES = {
     thinkUs: 1_000_000,
     quiesceTicks: 1,
     commitCarryTicks: 2,
+    restDisturbances: 4,
     churnUs: 600_000,
     nemesisUs: 150_000,
   },

@@ -13,6 +13,8 @@ export interface Swarm {
   readonly quiesceTicks: number;
   /** Ticks until a commit index is written for its own sake; a group does not rest before. */
   readonly commitCarryTicks: number;
+  /** How often, after the faults, each group is disturbed on its way to rest. */
+  readonly restDisturbances: number;
   readonly compactBytes: number;
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
@@ -89,6 +91,7 @@ export function drawSwarm(dice: Dice): Swarm {
     heartbeatTicks: dice.between(1, Math.floor(electionTicks / 3)),
     quiesceTicks: resting.pick([1, 3, 10, 50]),
     commitCarryTicks: 25,
+    restDisturbances: resting.pick([0, 0, 0, 1]),
     compactBytes: dice.pick([600, 1_500, 4_000, 1 << 20]),
     appendBytesMax: dice.pick([1, 300, 1_000, 1 << 20]),
     inflightMessagesMax: dice.pick([1, 2, 8, 64]),

@@ -6,6 +6,7 @@ import { HnswGraph } from "./hnsw.ts";
 import { Indexer } from "./indexer.ts";
 import { LivePoints } from "./labels.ts";
 import type { ShardParts } from "./parts.ts";
+import { Resting } from "./resting.ts";
 import { PointStore } from "./point-store.ts";
 import { Searcher } from "./searcher.ts";
 import { POINTS_FILE } from "./shard-files.ts";
@@ -24,6 +25,7 @@ export interface OpenedShard {
   readonly writer: Writer;
   readonly searcher: Searcher;
   readonly indexer: Indexer;
+  readonly resting: Resting;
 }
 
 /** `failed` is told when background work meets what it cannot go on from. */
@@ -62,7 +64,8 @@ export async function openShardData(
     });
     if (!differences.inTail) indexer.fill(graphs.main, graph.why ?? "the saved graph is far behind");
     indexer.start();
-    return { data, parts, writer, searcher: new Searcher(parts), indexer };
+    const searcher = new Searcher(parts);
+    return { data, parts, writer, searcher, indexer, resting: new Resting(parts, { searcher, failed }) };
   } catch (thrown) {
     store.close();
     throw thrown;
@@ -71,7 +74,8 @@ export async function openShardData(
 
 /** Nothing of it runs any more; what is in memory is given back. */
 export async function closeShardData(shard: OpenedShard, save: boolean): Promise<void> {
-  const { indexer, parts } = shard;
+  const { indexer, parts, resting } = shard;
+  resting.stop();
   await indexer.stop();
   if (save) await indexer.save();
   parts.graphs.main.free();

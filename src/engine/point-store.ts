@@ -30,26 +30,56 @@ interface VectorRow {
   readonly vector: Buffer;
 }
 
-/** The authoritative copy of a shard's points: one SQLite file. Synchronous; every failure is an EngineError. */
+interface Handle {
+  readonly database: Database.Database;
+  readonly statements: ReturnType<typeof prepare>;
+}
+
+/**
+ * The authoritative copy of a shard's points: one SQLite file. Synchronous; every failure is an EngineError. The file
+ * is held open only while it is used: see {@link rest}.
+ */
 export class PointStore {
   readonly file: string;
-  readonly #database: Database.Database;
-  readonly #statements: ReturnType<typeof prepare>;
+  /** Told when the file is opened again after a rest. */
+  onWake: () => void = () => undefined;
+  readonly #options: StoreFile;
+  #handle: Handle | null;
+  #used = true;
+  #copies = 0;
+  #closed = false;
 
-  private constructor(file: string, database: Database.Database) {
-    this.file = file;
-    this.#database = database;
-    this.#statements = prepare(database);
+  private constructor(options: StoreFile) {
+    this.file = options.file;
+    this.#options = options;
+    this.#handle = handleOf(options);
   }
 
   static open(options: StoreFile): PointStore {
-    const database = openDatabase(options);
-    return guarded(options.file, () => new PointStore(options.file, database));
+    return new PointStore(options);
+  }
+
+  get isResting(): boolean {
+    return this.#handle === null;
+  }
+
+  /**
+   * Makes everything durable and closes the file, whose caches and statements are most of what an idle shard costs;
+   * whatever comes next opens it again. False, and nothing is done: it was used since the last call, or is copied.
+   */
+  rest(): boolean {
+    const used = this.#used;
+    this.#used = false;
+    if (used || this.#copies > 0) return false;
+    if (this.#handle === null) return true;
+    this.checkpoint();
+    this.#release();
+    return true;
   }
 
   /** Everything inside happens as a whole or not at all, also across a crash of the process. */
   transaction<T>(run: () => T): T {
-    return this.#guarded(() => this.#database.transaction(run).immediate());
+    return this.#guarded(() => this.#awake().database.transaction(run).immediate());
   }
 
   /** Inside a transaction: what `run` did is undone unless its answer is to be kept. */
@@ -148,8 +178,11 @@ export class PointStore {
 
   /** Everything committed so far is on disk when it returns. */
   checkpoint(): void {
+    // Nothing was written since the checkpoint before it was closed.
+    const handle = this.#handle;
+    if (handle === null) return;
     this.#guarded(() => {
-      const [result] = this.#database.pragma("wal_checkpoint(FULL)") as { busy: number }[];
+      const [result] = handle.database.pragma("wal_checkpoint(FULL)") as { busy: number }[];
       if (result?.busy !== 0) throw new EngineError("STORE_IO", `${this.file}: its write-ahead file is held`);
     });
   }
@@ -167,10 +200,14 @@ export class PointStore {
 
   /** Copies the file while reads and writes go on; the copy is consistent as of its end. */
   async copyTo(file: string, pagesPerStep: () => number): Promise<void> {
+    const { database } = this.#awake();
+    this.#copies++;
     try {
-      await this.#database.backup(file, { progress: pagesPerStep });
+      await database.backup(file, { progress: pagesPerStep });
     } catch (thrown) {
       throw storeError(file, thrown);
+    } finally {
+      this.#copies--;
     }
   }
 
@@ -199,12 +236,38 @@ export class PointStore {
   }
 
   close(): void {
-    this.#guarded(() => this.#database.close());
+    this.#closed = true;
+    this.#release();
+  }
+
+  #release(): void {
+    const handle = this.#handle;
+    this.#handle = null;
+    if (handle !== null) this.#guarded(() => handle.database.close());
+  }
+
+  get #statements(): Handle["statements"] {
+    return this.#awake().statements;
+  }
+
+  #awake(): Handle {
+    this.#used = true;
+    if (this.#handle === null) {
+      if (this.#closed) throw new EngineError("CLOSED", `${this.file} is closed`);
+      this.#handle = handleOf({ ...this.#options, mustExist: true });
+      this.onWake();
+    }
+    return this.#handle;
   }
 
   #guarded<T>(run: () => T): T {
     return guarded(this.file, run);
   }
+}
+
+function handleOf(options: StoreFile): Handle {
+  const database = openDatabase(options);
+  return guarded(options.file, () => ({ database, statements: prepare(database) }));
 }
 
 const COLUMNS = "label, id, version, payload, digest, vectorDigest";

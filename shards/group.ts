@@ -186,6 +186,9 @@ export class GroupLoop implements Group {
   campaign(): void {
     this.#act(() => this.#core.campaign());
   }
+  stateMachineFailed(error: Error): void {
+    this.#later({ kind: "applyFailed", error });
+  }
 
   status(): GroupStatus {
     return describeGroup({

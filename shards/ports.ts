@@ -52,8 +52,8 @@ export interface ApplyOp {
   /**
    * Applies entries in order, at most one call in flight. Indexes are contiguous and follow the last applied one;
    * entries at or below it (after a restart) are skipped and answered with their remembered or an empty result.
-   * When it resolves, the effects are visible to reads and survive a crash of the process; see {@link durableIndex}
-   * for a crash of the machine.
+   * When it resolves, the effects are visible to reads. What of them survives a crash is a prefix, and holds at least
+   * what {@link durableIndex} said.
    */
   apply(entries: readonly CommittedEntry[]): Promise<readonly ApplyResult[]>;
   /** The highest applied index, read once when a group opens. */

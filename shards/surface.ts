@@ -122,6 +122,8 @@ export interface Group {
   /** Asks the leader to hand over; answers why nothing was started, or null: the notices tell what became of it. */
   transferLeadership(to: NodeId): string | null;
   campaign(): void;
+  /** Stops the group as a failed apply does: for a state machine that fails between two calls. */
+  stateMachineFailed(error: Error): void;
   status(): GroupStatus;
   /** Returns how to stop. One added late hears nothing of the past, one removed nothing more; listeners do not throw. */
   subscribe(listener: (notice: GroupNotice) => void): () => void;

@@ -167,6 +167,8 @@ export class Indexer {
     const { clock, emit, graphs } = this.#parts;
     const startedMs = clock.nowMs();
     const covered = this.#unsaved;
+    // A label in the file that a crash takes out of the store would be given away again.
+    this.#parts.store.commit();
     try {
       const to = {
         directory: this.#directory,

@@ -1,12 +1,12 @@
 /** One data directory, open: the point store and everything in memory that follows from it. */
 import { join } from "node:path";
+import { Commits } from "./commits.ts";
 import { syncDirectory } from "./files.ts";
 import { loadGraph, removeGraphs } from "./graph-files.ts";
 import { HnswGraph } from "./hnsw.ts";
 import { Indexer } from "./indexer.ts";
 import { LivePoints } from "./labels.ts";
 import type { ShardParts } from "./parts.ts";
-import { Resting } from "./resting.ts";
 import { PointStore } from "./point-store.ts";
 import { Searcher } from "./searcher.ts";
 import { POINTS_FILE } from "./shard-files.ts";
@@ -23,9 +23,9 @@ export interface OpenedShard {
   readonly data: string;
   readonly parts: ShardParts;
   readonly writer: Writer;
+  readonly commits: Commits;
   readonly searcher: Searcher;
   readonly indexer: Indexer;
-  readonly resting: Resting;
 }
 
 /** `failed` is told when background work meets what it cannot go on from. */
@@ -64,8 +64,8 @@ export async function openShardData(
     });
     if (!differences.inTail) indexer.fill(graphs.main, graph.why ?? "the saved graph is far behind");
     indexer.start();
-    const searcher = new Searcher(parts);
-    return { data, parts, writer, searcher, indexer, resting: new Resting(parts, { searcher, failed }) };
+    const commits = new Commits(options, { store, clock: opening.clock, failed });
+    return { data, parts, writer, commits, searcher: new Searcher(parts), indexer };
   } catch (thrown) {
     store.close();
     throw thrown;
@@ -74,9 +74,9 @@ export async function openShardData(
 
 /** Nothing of it runs any more; what is in memory is given back. */
 export async function closeShardData(shard: OpenedShard, save: boolean): Promise<void> {
-  const { indexer, parts, resting } = shard;
-  resting.stop();
+  const { commits, indexer, parts } = shard;
   await indexer.stop();
+  commits.stop();
   if (save) await indexer.save();
   parts.graphs.main.free();
   parts.graphs.fill?.graph.free();

@@ -18,6 +18,11 @@ export interface EngineOptions {
   readonly cacheBytes: number;
   /** The write-ahead file of the point store is moved into it past this size, bytes. */
   readonly walBytes: number;
+  /** What is applied is committed to the point store so long after, ms: what a crash makes the log hand in again. */
+  readonly commitAfterMs: number;
+  /** Past so many entries or bytes it is committed as soon as whoever waits for them has the answers. */
+  readonly commitEntries: number;
+  readonly commitBytes: number;
   /** Share of tombstones in the graph at which it is rebuilt, 0 to 1. */
   readonly rebuildShare: number;
   /** Below so many tombstones a rebuild is not worth its trouble. */
@@ -28,8 +33,6 @@ export interface EngineOptions {
   readonly saveShare: number;
   /** With the tail empty, any change is saved after so long, ms. */
   readonly saveIdleMs: number;
-  /** A shard that nobody used for so long gives back its file and buffers until the next use, ms. */
-  readonly restAfterMs: number;
   /** Largest limit + offset of a search. */
   readonly hitsMax: number;
   /** Largest ef of a search. */
@@ -50,12 +53,14 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   tailBytesMax: 64 * 2 ** 20,
   cacheBytes: 16 * 2 ** 20,
   walBytes: 32 * 2 ** 20,
+  commitAfterMs: 100,
+  commitEntries: 64,
+  commitBytes: 256 * 2 ** 10,
   rebuildShare: 0.2,
   rebuildMin: 1_000,
   saveChangesMin: 20_000,
   saveShare: 0.25,
   saveIdleMs: 60_000,
-  restAfterMs: 5_000,
   hitsMax: 16_384,
   efMax: 16_384,
   batchMax: 1_024,

@@ -30,56 +30,48 @@ interface VectorRow {
   readonly vector: Buffer;
 }
 
-interface Handle {
-  readonly database: Database.Database;
-  readonly statements: ReturnType<typeof prepare>;
-}
-
-/**
- * The authoritative copy of a shard's points: one SQLite file. Synchronous; every failure is an EngineError. The file
- * is held open only while it is used: see {@link rest}.
- */
+/** The authoritative copy of a shard's points: one SQLite file. Synchronous; every failure is an EngineError. */
 export class PointStore {
   readonly file: string;
-  /** Told when the file is opened again after a rest. */
-  onWake: () => void = () => undefined;
-  readonly #options: StoreFile;
-  #handle: Handle | null;
-  #used = true;
+  readonly #database: Database.Database;
+  readonly #statements: ReturnType<typeof prepare>;
   #copies = 0;
-  #closed = false;
 
-  private constructor(options: StoreFile) {
-    this.file = options.file;
-    this.#options = options;
-    this.#handle = handleOf(options);
+  private constructor(file: string, database: Database.Database) {
+    this.file = file;
+    this.#database = database;
+    this.#statements = prepare(database);
   }
 
   static open(options: StoreFile): PointStore {
-    return new PointStore(options);
-  }
-
-  get isResting(): boolean {
-    return this.#handle === null;
+    const database = openDatabase(options);
+    return guarded(options.file, () => new PointStore(options.file, database));
   }
 
   /**
-   * Makes everything durable and closes the file, whose caches and statements are most of what an idle shard costs;
-   * whatever comes next opens it again. False, and nothing is done: it was used since the last call, or is copied.
+   * What `run` does is visible at once, and in the file with the next {@link commit}; a crash before that takes all of
+   * it back to the last one. After it threw, everything since the last commit is gone: the store is to be opened anew.
    */
-  rest(): boolean {
-    const used = this.#used;
-    this.#used = false;
-    if (used || this.#copies > 0) return false;
-    if (this.#handle === null) return true;
-    this.checkpoint();
-    this.#release();
-    return true;
+  write<T>(run: () => T): T {
+    return this.#guarded(() => {
+      if (!this.#database.inTransaction) this.#statements.open.run();
+      try {
+        const answer = run();
+        // A transaction of our own that stands open would lock a copy out.
+        if (this.#copies > 0) this.#statements.commit.run();
+        return answer;
+      } catch (thrown) {
+        if (this.#database.inTransaction) this.#statements.rollback.run();
+        throw thrown;
+      }
+    });
   }
 
-  /** Everything inside happens as a whole or not at all, also across a crash of the process. */
-  transaction<T>(run: () => T): T {
-    return this.#guarded(() => this.#awake().database.transaction(run).immediate());
+  /** Everything written so far survives a crash of the process when it returns. */
+  commit(): void {
+    this.#guarded(() => {
+      if (this.#database.inTransaction) this.#statements.commit.run();
+    });
   }
 
   /** Inside a transaction: what `run` did is undone unless its answer is to be kept. */
@@ -176,34 +168,33 @@ export class PointStore {
     this.#statements.remember.run(index, origin, sequence, outcome);
   }
 
-  /** Everything committed so far is on disk when it returns. */
+  /** Everything written so far is on disk when it returns. */
   checkpoint(): void {
-    // Nothing was written since the checkpoint before it was closed.
-    const handle = this.#handle;
-    if (handle === null) return;
+    this.commit();
     this.#guarded(() => {
-      const [result] = handle.database.pragma("wal_checkpoint(FULL)") as { busy: number }[];
+      const [result] = this.#database.pragma("wal_checkpoint(FULL)") as { busy: number }[];
       if (result?.busy !== 0) throw new EngineError("STORE_IO", `${this.file}: its write-ahead file is held`);
     });
   }
 
   /** Labels anew from 0 in their old order; as a whole or not at all. */
   renumber(): void {
-    this.transaction(() => {
+    this.write(() => {
       // By way of negative labels, so that no step meets a label still in use.
       const { renumberPoints, renumberVectors, negatePoints, negateVectors } = this.#statements;
       for (const statement of [renumberPoints, renumberVectors, negatePoints, negateVectors]) statement.run();
       const { applied, points, hash } = this.state();
       this.setState({ applied, points, hash, nextLabel: points });
     });
+    this.commit();
   }
 
   /** Copies the file while reads and writes go on; the copy is consistent as of its end. */
   async copyTo(file: string, pagesPerStep: () => number): Promise<void> {
-    const { database } = this.#awake();
+    this.commit();
     this.#copies++;
     try {
-      await database.backup(file, { progress: pagesPerStep });
+      await this.#database.backup(file, { progress: pagesPerStep });
     } catch (thrown) {
       throw storeError(file, thrown);
     } finally {
@@ -236,28 +227,7 @@ export class PointStore {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#release();
-  }
-
-  #release(): void {
-    const handle = this.#handle;
-    this.#handle = null;
-    if (handle !== null) this.#guarded(() => handle.database.close());
-  }
-
-  get #statements(): Handle["statements"] {
-    return this.#awake().statements;
-  }
-
-  #awake(): Handle {
-    this.#used = true;
-    if (this.#handle === null) {
-      if (this.#closed) throw new EngineError("CLOSED", `${this.file} is closed`);
-      this.#handle = handleOf({ ...this.#options, mustExist: true });
-      this.onWake();
-    }
-    return this.#handle;
+    this.#guarded(() => this.#database.close());
   }
 
   #guarded<T>(run: () => T): T {
@@ -265,15 +235,13 @@ export class PointStore {
   }
 }
 
-function handleOf(options: StoreFile): Handle {
-  const database = openDatabase(options);
-  return guarded(options.file, () => ({ database, statements: prepare(database) }));
-}
-
 const COLUMNS = "label, id, version, payload, digest, vectorDigest";
 
 function prepare(database: Database.Database) {
   return {
+    open: database.prepare("BEGIN IMMEDIATE"),
+    commit: database.prepare("COMMIT"),
+    rollback: database.prepare("ROLLBACK"),
     begin: database.prepare("SAVEPOINT entry"),
     undo: database.prepare("ROLLBACK TO entry"),
     end: database.prepare("RELEASE entry"),

@@ -89,6 +89,8 @@ export class ShardEngine implements Engine {
   }
 
   async applyEntries(entries: readonly EngineEntry[]): Promise<readonly (WriteOutcome | null)[]> {
+    // What a commit met between two calls is told as if this one had.
+    if (this.#failure !== null) throw this.#failure;
     this.#mustRun();
     invariant(this.#applying === null, "one call of apply at a time");
     this.#applying = this.#apply(entries);
@@ -103,7 +105,7 @@ export class ShardEngine implements Engine {
 
   async #apply(entries: readonly EngineEntry[]): Promise<(WriteOutcome | null)[]> {
     const { clock, scheduler } = this.#opening;
-    const { indexer, writer } = this.#shard;
+    const { commits, indexer, writer } = this.#shard;
     const outcomes: (WriteOutcome | null)[] = [];
     while (outcomes.length < entries.length) {
       await this.#prepare(entries[outcomes.length]);
@@ -117,6 +119,8 @@ export class ShardEngine implements Engine {
       const endMs = nowMs + indexer.sliceMs(nowMs);
       const written = writer.write(rest, () => clock.nowMs() < endMs);
       indexer.follow(written.changes);
+      const done = written.outcomes.length;
+      commits.wrote(done, bytesOf(rest, done));
       outcomes.push(...written.outcomes);
     }
     return outcomes;
@@ -322,9 +326,16 @@ export class ShardEngine implements Engine {
         ? error
         : new EngineError("SHARD_STOPPED", error.message, { cause: error });
     this.#opening.emit({ kind: "stopped", error });
+    this.#shard.commits.stop();
     void this.#shard.indexer.stop();
     return error;
   }
+}
+
+function bytesOf(entries: readonly EngineEntry[], count: number): number {
+  let bytes = 0;
+  for (let at = 0; at < count; at++) bytes += entries[at]?.data.length ?? 0;
+  return bytes;
 }
 
 function appliedIn(options: Parameters<typeof PointStore.open>[0]): number {

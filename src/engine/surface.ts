@@ -83,7 +83,7 @@ export interface EngineSnapshot extends AsyncDisposable {
 /** One shard: writes come in order of the log, reads see everything whose apply has resolved. */
 export interface Engine extends AsyncDisposable {
   readonly spec: VectorSpec;
-  /** The highest index applied; what it did is visible, and survives a crash of the process. */
+  /** The highest index applied; what it did is visible. After a crash of the process it may be a moment's less. */
   appliedIndex(): number;
   /** The highest index whose effects survive a crash of the machine. */
   durableIndex(): number;

@@ -21,7 +21,7 @@ import type {
 } from "./types.ts";
 import { ELEMENT_RULE, vectorFault } from "./vectors.ts";
 
-/** What memory has to follow once the transaction is committed. */
+/** What memory has to follow once the entry is written. */
 export type Change =
   | {
       readonly kind: "put";
@@ -129,11 +129,11 @@ export class Writer {
     return true;
   }
 
-  /** One transaction over as many entries as `mayGoOn` allows, at least one. */
+  /** As many entries as `mayGoOn` allows, at least one; in the store's file once that is committed. */
   write(entries: readonly EngineEntry[], mayGoOn: () => boolean): Written {
     const outcomes: (WriteOutcome | null)[] = [];
     this.#changes = [];
-    this.#store.transaction(() => {
+    this.#store.write(() => {
       for (const entry of entries) {
         outcomes.push(this.#entry(entry));
         if (entry.index % MARK_EVERY === 0 && entry.index === this.#applied) this.#mark();
@@ -176,10 +176,10 @@ export class Writer {
     const before = { nextLabel: this.#nextLabel, points: this.#points, changes: this.#changes.length };
     const hashBefore = new StateHash();
     hashBefore.copyFrom(this.hash);
-    const outcome = this.#store.attempt(
-      () => this.#inOrder(operations, index),
-      (answer) => answer.kind === "applied",
-    );
+    const run = (): WriteOutcome => this.#inOrder(operations, index);
+    const outcome = refusedBeforeChanging(operations)
+      ? run()
+      : this.#store.attempt(run, (answer) => answer.kind === "applied");
     if (outcome.kind === "rejected") {
       this.#nextLabel = before.nextLabel;
       this.#points = before.points;
@@ -339,6 +339,12 @@ const textOf = (payload: Payload | null): string | null => (payload === null ? n
 /** From the store's text, which was checked before it was written; merging may nest it once more as deep. */
 export function payloadOf(text: string | null): Payload | null {
   return text === null ? null : parsePayload(text, 2 * STATE_LIMITS.payloadDepthMax);
+}
+
+/** What most entries are; nothing of it ever has to be undone. */
+function refusedBeforeChanging(operations: readonly WriteOp[]): boolean {
+  const kind = operations.length === 1 ? operations[0]?.kind : undefined;
+  return kind === "upsert" || kind === "delete";
 }
 
 function rejected(why: Pick<Rejection, "code" | "message">, operation: number): WriteOutcome {

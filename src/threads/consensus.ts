@@ -34,12 +34,12 @@ import type {
   ConsensusFrontContract,
   ConsensusReports,
   ConsensusSettings,
+  HolderContract,
   PeerSettings,
-  RestoreContract,
 } from "./contracts.ts";
 import { reportDelay } from "./delay.ts";
 import { handOver } from "./hand-over.ts";
-import { Rpc } from "./rpc.ts";
+import { Rpc, ThreadError } from "./rpc.ts";
 
 /** What the front hands to the thread when it starts it. */
 export interface ConsensusThreadData {
@@ -55,7 +55,7 @@ const CLOSED = { kind: "stopped", why: "the shard is closed" } as const;
 
 class ConsensusThread {
   readonly #front: Rpc<ConsensusFrontContract, ConsensusReports>;
-  readonly #engines: readonly Rpc<RestoreContract, ApplyContract>[];
+  readonly #engines: readonly Rpc<HolderContract, ApplyContract>[];
   readonly #restores = new OpenCaptures();
   readonly #meter: ConsensusMeter;
   #peers: {
@@ -68,9 +68,16 @@ class ConsensusThread {
   constructor({ front, engines, callsMax }: ConsensusThreadData) {
     this.#engines = engines.map(
       (port, at) =>
-        new Rpc<RestoreContract, ApplyContract>(
+        new Rpc<HolderContract, ApplyContract>(
           { peer: `the engine-${at} thread`, callsMax },
-          { port, handlers: { readRestored: (request) => this.#restores.read(request) } },
+          {
+            port,
+            handlers: {
+              readRestored: (request) => this.#restores.read(request),
+              stateMachineFailed: ({ group, message, code }) =>
+                this.#group(group)?.stateMachineFailed(new ThreadError(code, message)),
+            },
+          },
         ),
     );
     this.#front = new Rpc<ConsensusFrontContract, ConsensusReports>(

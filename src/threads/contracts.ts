@@ -71,6 +71,14 @@ export type RestoreContract = {
   };
 };
 
+/** The same for an engine thread, which also tells when a shard's engine stopped, perhaps between two calls. */
+export type HolderContract = RestoreContract & {
+  readonly stateMachineFailed: {
+    readonly request: OfGroup & { readonly message: string; readonly code: string };
+    readonly reply: void;
+  };
+};
+
 /** Where the consensus thread listens for other nodes, before it knows who it is. */
 export interface PeerSettings {
   readonly address: string;

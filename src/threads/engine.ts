@@ -7,12 +7,13 @@ import { dirname } from "node:path";
 import { workerData, type MessagePort } from "node:worker_threads";
 import { syncDirectory } from "../config/files.ts";
 import { EngineApplyOp } from "../engine/apply-op.ts";
+import { EngineError } from "../engine/errors.ts";
 import type { EngineOptions } from "../engine/options.ts";
 import { SYSTEM_CLOCK, TurnScheduler } from "../engine/scheduler.ts";
 import { ShardEngine } from "../engine/shard-engine.ts";
 import type { Engine, EngineEvent } from "../engine/surface.ts";
 import { applyHandlers } from "./apply-remote.ts";
-import type { ApplyContract, EngineContract, ReportContract, RestoreContract } from "./contracts.ts";
+import type { ApplyContract, EngineContract, HolderContract, ReportContract } from "./contracts.ts";
 import { reportDelay } from "./delay.ts";
 import { Rpc, ThreadError } from "./rpc.ts";
 
@@ -35,11 +36,11 @@ class EngineThread {
   readonly #scheduler = new TurnScheduler();
   readonly #shards = new Map<number, Shard>();
   readonly #front: Rpc<EngineContract, ReportContract>;
-  readonly #consensus: Rpc<ApplyContract, RestoreContract>;
+  readonly #consensus: Rpc<ApplyContract, HolderContract>;
 
   constructor({ thread, front, consensus, callsMax, settings }: EngineThreadData) {
     this.#settings = settings;
-    this.#consensus = new Rpc<ApplyContract, RestoreContract>(
+    this.#consensus = new Rpc<ApplyContract, HolderContract>(
       { peer: "the consensus thread", callsMax },
       {
         port: consensus,
@@ -159,10 +160,15 @@ class EngineThread {
         return;
       case "stopped":
         tell("error", "shard stopped", { error: event.error.message });
+        this.#consensus.notify("stateMachineFailed", { group, ...failureOf(event.error) });
         busy(`stopped: ${event.error.message}`);
         return;
     }
   }
+}
+
+function failureOf(error: Error): { readonly message: string; readonly code: string } {
+  return { message: error.message, code: error instanceof EngineError ? error.code : error.name };
 }
 
 new EngineThread(workerData as EngineThreadData);

@@ -75,16 +75,24 @@ test(
       expect((await rig.text("/readyz")).status).toBe(200);
 
       libc.set(NODE, `full\nin /shards/${victim.group}/`);
-      const fates = await rig.writes(1_000, 60);
+      const fates = new Map<number, Answer>();
+      const write = async (count: number): Promise<void> => {
+        for (const [id, fate] of await rig.writes(1_000 + fates.size, count)) fates.set(id, fate);
+      };
+      // Until its store commits, the shard still takes writes: they are in the log.
+      do await write(20);
+      while ([...fates.values()].every(({ status }) => status === 200));
+      await write(40);
       const good = acknowledged(fates);
       held.push(...good);
       const failures = [...fates.values()].filter(({ status }) => status !== 200).map(errorOf);
-      // The other shard took its part, and this one's first write was in the log already when its store failed.
+      // The other shard took its part; a write that was in the log when this one's store failed has no known outcome.
       expect(good.length).toBeGreaterThan(10);
       expect(failures.length).toBeGreaterThan(10);
-      expect(failures[0]?.code).toBe("OUTCOME_UNKNOWN");
+      expect(["OUTCOME_UNKNOWN", "OUT_OF_SPACE"]).toContain(failures[0]?.code);
       expect(new Set(failures.slice(1).map(({ code }) => code))).toEqual(new Set(["OUT_OF_SPACE"]));
-      expect([...fates.values()].filter(({ status }) => status === 507)).toHaveLength(failures.length - 1);
+      const refused = [...fates.values()].filter(({ status }) => status === 507).length;
+      expect(refused).toBeGreaterThanOrEqual(failures.length - 1);
 
       const stopped = (await rig.groups()).filter(({ error }) => error !== null);
       expect(stopped.map(({ shard }) => shard)).toEqual([0]);

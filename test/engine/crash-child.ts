@@ -41,5 +41,6 @@ if (started !== undefined && import.meta.url === pathToFileURL(started).href) {
     const index = engine.appliedIndex() + 1;
     await engine.applyEntries([entryAt(index)]);
     process.stdout.write(`applied ${index}\n`);
+    if (index % 10 === 0) process.stdout.write(`durable ${await engine.checkpoint()}\n`);
   }
 }

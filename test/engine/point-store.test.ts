@@ -28,7 +28,7 @@ test("labels are renumbered from 0 in their order before they reach 2^32; vector
   using directory = temporaryDirectory();
   using store = openStore(directory.path);
   const labels = [3, 7, 4_000_000_000, 4_294_967_295];
-  store.transaction(() => {
+  store.write(() => {
     labels.forEach((label, at) => put(store, label, at + 1));
     store.setState({ applied: 9, nextLabel: 2 ** 32, points: labels.length, hash: new StateHash() });
   });
@@ -46,7 +46,7 @@ test("SQLite's order of ids is the engine's", () => {
     fc.property(fc.uniqueArray(anyId, { maxLength: 30 }), (ids) => {
       using directory = temporaryDirectory();
       using store = openStore(directory.path);
-      store.transaction(() => ids.forEach((id, label) => put(store, label, id)));
+      store.write(() => ids.forEach((id, label) => put(store, label, id)));
       expect(store.pointsFrom(null, 100).map((row) => row.id)).toEqual([...ids].sort(compareIds));
       for (const id of ids) expect(store.find(id)?.id).toBe(id);
     }),
@@ -57,7 +57,7 @@ test("SQLite's order of ids is the engine's", () => {
 test("the number 1 and the string 1 are two points", () => {
   using directory = temporaryDirectory();
   using store = openStore(directory.path);
-  store.transaction(() => [1, "1"].forEach((id, label) => put(store, label, id)));
+  store.write(() => [1, "1"].forEach((id, label) => put(store, label, id)));
   expect([store.find(1)?.label, store.find("1")?.label]).toEqual([0, 1]);
 });
 
@@ -85,4 +85,63 @@ test("the hash of a point tells id, type of id, version, payload and vector apar
     pointDigest(point, vectorDigest(Float32Array.of(2))),
   ];
   expect(new Set(digests.map((digest) => digest.toString("hex"))).size).toBe(digests.length);
+});
+
+test("what is written is seen at once; without a commit a crash takes it back, as a whole", () => {
+  using directory = temporaryDirectory();
+  const state = { nextLabel: 1, points: 1, hash: new StateHash() };
+  const written = (label: number, applied: number, store: PointStore): void =>
+    store.write(() => {
+      put(store, label, label);
+      store.setState({ ...state, applied });
+    });
+  {
+    using store = openStore(directory.path);
+    written(1, 1, store);
+    store.commit();
+    written(2, 2, store);
+    written(3, 3, store);
+    expect(store.state().applied).toBe(3);
+    expect(store.find(3)?.label).toBe(3);
+    // Closing commits nothing: to the file it is what a crash is.
+  }
+  using store = openStore(directory.path);
+  expect(store.state().applied).toBe(1);
+  expect(store.pointsFrom(null, 10).map(({ id }) => id)).toEqual([1]);
+});
+
+test("a write that throws takes everything since the last commit with it", () => {
+  using directory = temporaryDirectory();
+  using store = openStore(directory.path);
+  store.write(() => put(store, 1, "a"));
+  store.commit();
+  store.write(() => put(store, 2, "b"));
+  expect(() =>
+    store.write(() => {
+      put(store, 3, "c");
+      throw new Error("half way");
+    }),
+  ).toThrow("half way");
+  expect(store.pointsFrom(null, 10).map(({ id }) => id)).toEqual(["a"]);
+});
+
+test("a copy is made while writes go on, and holds what was written before it began", async () => {
+  using directory = temporaryDirectory();
+  const into = join(directory.path, "copy");
+  using store = openStore(directory.path);
+  for (let label = 0; label < 400; label++) store.write(() => put(store, label, label));
+  let steps = 0;
+  await store.copyTo(into, () => {
+    if (steps++ < 5) store.write(() => put(store, 1_000 + steps, 1_000 + steps));
+    return 1;
+  });
+  expect(steps).toBeGreaterThan(5);
+  store.write(() => put(store, 2_000, 2_000));
+  using copy = Object.assign(
+    PointStore.open({ file: into, spec: SPEC, cacheBytes: 1 << 20, walBytes: 1 << 20 }),
+    { [Symbol.dispose]: () => copy.close() },
+  );
+  const ids = copy.pointsFrom(null, 1_000).map(({ id }) => id);
+  expect(ids.length).toBe(405);
+  expect(ids).not.toContain(2_000);
 });

@@ -196,6 +196,17 @@ test("a state machine that fails stops its group loudly, and the other groups go
   expect(await other).toMatchObject({ kind: "applied" });
 });
 
+test("a state machine that fails between two calls stops its group as well, and nothing is acknowledged after", async () => {
+  const cluster = await alone();
+  cluster.group(1).stateMachineFailed(new Error("disk on fire"));
+  await cluster.settle();
+  expect(cluster.status(1)).toMatchObject({
+    state: "stopped",
+    failure: expect.stringContaining("disk on fire"),
+  });
+  expect(await cluster.propose(1, "after")).toMatchObject({ kind: "stopped" });
+});
+
 test("a stopped group comes back by restarting it alone, with nothing lost or applied twice", async () => {
   const cluster = await alone();
   await cluster.propose(1, "kept");

@@ -17,6 +17,9 @@ declare const WebAssembly: WebAssemblyApi;
 const MODULE = new WebAssembly.Module(Buffer.from(KERNEL_BASE64, "base64"));
 const PAGE = 65_536;
 
+/** Bytes of one vector: whole groups of four float32. */
+export const strideOf = (dimension: number): number => Math.ceil(dimension / 4) * 16;
+
 export type Metric = "innerProduct" | "squaredDistance";
 
 /**
@@ -39,7 +42,7 @@ export class VectorArena {
     const instance = new WebAssembly.Instance(MODULE).exports as KernelExports;
     this.dimension = dimension;
     this.metric = metric;
-    this.stride = Math.ceil(dimension / 4) * 16;
+    this.stride = strideOf(dimension);
     this.#exports = instance;
     this.#scan = instance[metric];
     this.#floats = new Float32Array(instance.memory.buffer);

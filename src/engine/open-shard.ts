@@ -7,6 +7,7 @@ import { HnswGraph } from "./hnsw.ts";
 import { Indexer } from "./indexer.ts";
 import { LivePoints } from "./labels.ts";
 import type { ShardParts } from "./parts.ts";
+import { Resting } from "./resting.ts";
 import { PointStore } from "./point-store.ts";
 import { Searcher } from "./searcher.ts";
 import { POINTS_FILE } from "./shard-files.ts";
@@ -26,6 +27,7 @@ export interface OpenedShard {
   readonly commits: Commits;
   readonly searcher: Searcher;
   readonly indexer: Indexer;
+  readonly resting: Resting;
 }
 
 /** `failed` is told when background work meets what it cannot go on from. */
@@ -64,8 +66,10 @@ export async function openShardData(
     });
     if (!differences.inTail) indexer.fill(graphs.main, graph.why ?? "the saved graph is far behind");
     indexer.start();
+    const searcher = new Searcher(parts);
     const commits = new Commits(options, { store, clock: opening.clock, failed });
-    return { data, parts, writer, commits, searcher: new Searcher(parts), indexer };
+    const resting = new Resting(parts, { searcher, failed });
+    return { data, parts, writer, commits, searcher, indexer, resting };
   } catch (thrown) {
     store.close();
     throw thrown;
@@ -74,7 +78,8 @@ export async function openShardData(
 
 /** Nothing of it runs any more; what is in memory is given back. */
 export async function closeShardData(shard: OpenedShard, save: boolean): Promise<void> {
-  const { commits, indexer, parts } = shard;
+  const { commits, indexer, parts, resting } = shard;
+  resting.stop();
   await indexer.stop();
   commits.stop();
   if (save) await indexer.save();

@@ -33,6 +33,8 @@ export interface EngineOptions {
   readonly saveShare: number;
   /** With the tail empty, any change is saved after so long, ms. */
   readonly saveIdleMs: number;
+  /** A shard that nobody used for so long gives back its file and buffers until the next use, ms. */
+  readonly restAfterMs: number;
   /** Largest limit + offset of a search. */
   readonly hitsMax: number;
   /** Largest ef of a search. */
@@ -61,6 +63,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   saveChangesMin: 20_000,
   saveShare: 0.25,
   saveIdleMs: 60_000,
+  restAfterMs: 5_000,
   hitsMax: 16_384,
   efMax: 16_384,
   batchMax: 1_024,

@@ -33,21 +33,30 @@ export interface StoreFile {
   readonly spec: VectorSpec;
   readonly cacheBytes: number;
   readonly walBytes: number;
+  /** A file that is gone is an error, not a new shard. */
+  readonly mustExist?: boolean;
 }
 
 /** Opens or creates the file; throws STORE_CORRUPT, STORE_VERSION, STORE_FULL or STORE_IO, naming it. */
-export function openDatabase({ file, spec, cacheBytes, walBytes }: StoreFile): Database.Database {
+export function openDatabase({
+  file,
+  spec,
+  cacheBytes,
+  walBytes,
+  mustExist = false,
+}: StoreFile): Database.Database {
   const isNew = !existsSync(file);
   return guarded(file, () => {
-    const database = new Database(file);
+    const database = new Database(file, { fileMustExist: mustExist });
     try {
       if (isNew) database.pragma(`page_size = ${PAGE_BYTES}`);
+      // Before the write-ahead file is touched: its index then is memory, not one more open file.
+      database.pragma("locking_mode = EXCLUSIVE");
       database.pragma("journal_mode = WAL");
       // The log of the group is what makes writes durable; this file is consistent after any crash.
       database.pragma("synchronous = NORMAL");
       database.pragma(`cache_size = -${Math.ceil(cacheBytes / 1024)}`);
       database.pragma(`wal_autocheckpoint = ${Math.ceil(walBytes / PAGE_BYTES)}`);
-      database.pragma("locking_mode = EXCLUSIVE");
       prepareTables(database, file, spec);
       return database;
     } catch (thrown) {

@@ -30,51 +30,90 @@ interface VectorRow {
   readonly vector: Buffer;
 }
 
-/** The authoritative copy of a shard's points: one SQLite file. Synchronous; every failure is an EngineError. */
+interface Handle {
+  readonly database: Database.Database;
+  readonly statements: ReturnType<typeof prepare>;
+}
+
+/**
+ * The authoritative copy of a shard's points: one SQLite file. Synchronous; every failure is an EngineError. The file
+ * is held open only while it is used: see {@link rest}.
+ */
 export class PointStore {
   readonly file: string;
-  readonly #database: Database.Database;
-  readonly #statements: ReturnType<typeof prepare>;
+  /** Told when the file is opened again after a rest. */
+  onWake: () => void = () => undefined;
+  readonly #options: StoreFile;
+  #handle: Handle | null;
+  #used = true;
   #copies = 0;
+  /** Why what was written since the last commit is gone. */
+  #lost: Error | null = null;
+  #closed = false;
 
-  private constructor(file: string, database: Database.Database) {
-    this.file = file;
-    this.#database = database;
-    this.#statements = prepare(database);
+  private constructor(options: StoreFile) {
+    this.file = options.file;
+    this.#options = options;
+    this.#handle = handleOf(options);
   }
 
   static open(options: StoreFile): PointStore {
-    const database = openDatabase(options);
-    return guarded(options.file, () => new PointStore(options.file, database));
+    return new PointStore(options);
+  }
+
+  get isResting(): boolean {
+    return this.#handle === null;
+  }
+
+  /**
+   * Makes everything durable and closes the file, whose caches and statements are most of what an idle shard costs;
+   * whatever comes next opens it again. False, and nothing is done: it was used since the last call, or is copied.
+   */
+  rest(): boolean {
+    const used = this.#used;
+    this.#used = false;
+    if (used || this.#copies > 0) return false;
+    if (this.#handle === null) return true;
+    this.checkpoint();
+    this.#release();
+    return true;
   }
 
   /**
    * What `run` does is visible at once, and in the file with the next {@link commit}; a crash before that takes all of
-   * it back to the last one. After it threw, everything since the last commit is gone: the store is to be opened anew.
+   * it back to the last one. After either failed, what was written since is gone: all further writes fail alike.
    */
   write<T>(run: () => T): T {
-    return this.#guarded(() => {
-      if (!this.#database.inTransaction) this.#statements.open.run();
-      try {
-        const answer = run();
-        // A transaction of our own that stands open would lock a copy out.
-        if (this.#copies > 0) this.#statements.commit.run();
-        return answer;
-      } catch (thrown) {
-        if (this.#database.inTransaction) this.#statements.rollback.run();
-        throw thrown;
-      }
+    return this.#whole(({ database, statements }) => {
+      if (!database.inTransaction) statements.open.run();
+      const answer = run();
+      // A transaction of our own that stands open would lock a copy out.
+      if (this.#copies > 0) statements.commit.run();
+      return answer;
     });
   }
 
   /** Everything written so far survives a crash of the process when it returns. */
   commit(): void {
-    this.#guarded(() => {
-      if (this.#database.inTransaction) this.#statements.commit.run();
+    if (this.#handle?.database.inTransaction === true || this.#lost !== null)
+      this.#whole(({ statements }) => statements.commit.run());
+  }
+
+  #whole<T>(work: (handle: Handle) => T): T {
+    return this.#guarded(() => {
+      if (this.#lost !== null) throw this.#lost;
+      const handle = this.#awake();
+      try {
+        return work(handle);
+      } catch (thrown) {
+        this.#lost = thrown instanceof Error ? thrown : new Error(String(thrown));
+        if (handle.database.inTransaction) handle.statements.rollback.run();
+        throw thrown;
+      }
     });
   }
 
-  /** Inside a transaction: what `run` did is undone unless its answer is to be kept. */
+  /** Inside {@link write}: what `run` did is undone unless its answer is to be kept. */
   attempt<T>(run: () => T, keep: (answer: T) => boolean): T {
     this.#statements.begin.run();
     const answer = run();
@@ -170,9 +209,12 @@ export class PointStore {
 
   /** Everything written so far is on disk when it returns. */
   checkpoint(): void {
+    // Nothing was written since the checkpoint before it was closed.
+    const handle = this.#handle;
+    if (handle === null) return;
     this.commit();
     this.#guarded(() => {
-      const [result] = this.#database.pragma("wal_checkpoint(FULL)") as { busy: number }[];
+      const [result] = handle.database.pragma("wal_checkpoint(FULL)") as { busy: number }[];
       if (result?.busy !== 0) throw new EngineError("STORE_IO", `${this.file}: its write-ahead file is held`);
     });
   }
@@ -191,10 +233,11 @@ export class PointStore {
 
   /** Copies the file while reads and writes go on; the copy is consistent as of its end. */
   async copyTo(file: string, pagesPerStep: () => number): Promise<void> {
+    const { database } = this.#awake();
     this.commit();
     this.#copies++;
     try {
-      await this.#database.backup(file, { progress: pagesPerStep });
+      await database.backup(file, { progress: pagesPerStep });
     } catch (thrown) {
       throw storeError(file, thrown);
     } finally {
@@ -227,12 +270,38 @@ export class PointStore {
   }
 
   close(): void {
-    this.#guarded(() => this.#database.close());
+    this.#closed = true;
+    this.#release();
+  }
+
+  #release(): void {
+    const handle = this.#handle;
+    this.#handle = null;
+    if (handle !== null) this.#guarded(() => handle.database.close());
+  }
+
+  get #statements(): Handle["statements"] {
+    return this.#awake().statements;
+  }
+
+  #awake(): Handle {
+    this.#used = true;
+    if (this.#handle === null) {
+      if (this.#closed) throw new EngineError("CLOSED", `${this.file} is closed`);
+      this.#handle = handleOf({ ...this.#options, mustExist: true });
+      this.onWake();
+    }
+    return this.#handle;
   }
 
   #guarded<T>(run: () => T): T {
     return guarded(this.file, run);
   }
+}
+
+function handleOf(options: StoreFile): Handle {
+  const database = openDatabase(options);
+  return guarded(options.file, () => ({ database, statements: prepare(database) }));
 }
 
 const COLUMNS = "label, id, version, payload, digest, vectorDigest";

@@ -33,6 +33,11 @@ export class Searcher {
     this.#native = new NativeDistance(parts.spec);
   }
 
+  /** Gives back what the last exact search needed. */
+  rest(): void {
+    this.#block = null;
+  }
+
   async search(queries: readonly SearchQuery[], { signal }: SearchOptions): Promise<ScoredPoint[][]> {
     const { clock, options, scheduler, graphs } = this.#parts;
     signal?.throwIfAborted();

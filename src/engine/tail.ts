@@ -1,17 +1,19 @@
 import { invariant } from "./errors.ts";
-import { VectorArena } from "./kernel.ts";
+import { VectorArena, strideOf } from "./kernel.ts";
 import type { VectorSpec } from "./types.ts";
 
 /** Points that are applied but not in the graph yet, dense, so that every search scans them exactly. */
 export class ExactTail {
   readonly #spec: VectorSpec;
-  #arena: VectorArena;
+  /** null until the first point: the smallest WebAssembly memory is 64 KiB, and reserves 10 GB of addresses. */
+  #arena: VectorArena | null = null;
+  readonly #stride: number;
   readonly #labels: number[] = [];
   readonly #slots = new Map<number, number>();
 
   constructor(spec: VectorSpec) {
     this.#spec = spec;
-    this.#arena = arenaFor(spec);
+    this.#stride = strideOf(spec.dimension);
   }
 
   get size(): number {
@@ -20,12 +22,12 @@ export class ExactTail {
 
   /** Bytes of the vectors in it. */
   get used(): number {
-    return this.size * this.#arena.stride;
+    return this.size * this.#stride;
   }
 
   /** Bytes held. */
   get bytes(): number {
-    return this.#arena.bytes + this.size * 60;
+    return (this.#arena?.bytes ?? 0) + this.size * 60;
   }
 
   has(label: number): boolean {
@@ -36,8 +38,9 @@ export class ExactTail {
   add(label: number, vector: Float32Array): void {
     invariant(!this.#slots.has(label), () => `label ${label} is used once`);
     const slot = this.size;
-    this.#arena.reserve(slot + 1);
-    this.#arena.put(slot, vector);
+    const arena = this.#held();
+    arena.reserve(slot + 1);
+    arena.put(slot, vector);
     this.#labels.push(label);
     this.#slots.set(label, slot);
   }
@@ -49,12 +52,17 @@ export class ExactTail {
     invariant(last !== undefined, "a tail with a slot is not empty");
     this.#slots.delete(label);
     if (last !== label) {
-      this.#arena.move(this.size, slot);
+      this.#held().move(this.size, slot);
       this.#labels[slot] = last;
       this.#slots.set(last, slot);
     }
     // WebAssembly memory never shrinks; a new one is small.
-    if (this.size === 0 && this.#arena.capacity > 1_024) this.#arena = arenaFor(this.#spec);
+    if (this.size === 0 && (this.#arena?.capacity ?? 0) > 1_024) this.#arena = null;
+  }
+
+  /** Gives back the memory of an empty one. */
+  rest(): void {
+    if (this.size === 0) this.#arena = null;
   }
 
   /** The one that leaves without another having to move; undefined when empty. */
@@ -66,16 +74,20 @@ export class ExactTail {
   vector(label: number): Float32Array {
     const slot = this.#slots.get(label);
     invariant(slot !== undefined, () => `label ${label} is in the tail`);
-    return this.#arena.at(slot);
+    return this.#held().at(slot);
   }
 
   /** One distance per slot; a view that lives until the next call. */
   distances(query: Float32Array): Float32Array {
-    return this.#arena.distances(query, this.size);
+    return this.#held().distances(query, this.size);
   }
 
   label(slot: number): number {
     return this.#labels[slot] ?? -1;
+  }
+
+  #held(): VectorArena {
+    return (this.#arena ??= arenaFor(this.#spec));
   }
 }
 

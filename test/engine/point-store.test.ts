@@ -110,7 +110,7 @@ test("what is written is seen at once; without a commit a crash takes it back, a
   expect(store.pointsFrom(null, 10).map(({ id }) => id)).toEqual([1]);
 });
 
-test("a write that throws takes everything since the last commit with it", () => {
+test("a write that throws takes everything since the last commit with it, and nothing follows it", () => {
   using directory = temporaryDirectory();
   using store = openStore(directory.path);
   store.write(() => put(store, 1, "a"));
@@ -123,6 +123,9 @@ test("a write that throws takes everything since the last commit with it", () =>
     }),
   ).toThrow("half way");
   expect(store.pointsFrom(null, 10).map(({ id }) => id)).toEqual(["a"]);
+  // What follows would follow what is no longer there.
+  expect(() => store.write(() => put(store, 4, "d"))).toThrow("half way");
+  expect(() => store.commit()).toThrow("half way");
 });
 
 test("a copy is made while writes go on, and holds what was written before it began", async () => {

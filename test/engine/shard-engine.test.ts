@@ -196,7 +196,10 @@ describe("writing", () => {
       const rests: number[] = [];
       let nowMs = 0;
       await using engine = await openEngine(directory.path, {
-        options: { busyForMs: Infinity, busyShare: 0.25, saveIdleMs: 1e9, commitAfterMs: 1e9 },
+        options: {
+          ...{ busyForMs: Infinity, busyShare: 0.25 },
+          ...{ saveIdleMs: 1e9, restAfterMs: 1e9, commitAfterMs: 1e9 },
+        },
         clock: {
           nowMs: () => (nowMs += 1),
           after: (ms, callback) => {

@@ -1,8 +1,11 @@
 /** The peer port: lets in who proves to know the secret and means this node, and hands each stream to its purpose. */
+import type { Http2Stream } from "node:http2";
 import { Server, type ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { WireError } from "./codec.ts";
+import { limitFirstFrames } from "./first-frames.ts";
 import { widenWindow } from "./flow-window.ts";
 import { greet, PROTOCOL_VERSION, readHello, type Greeting, type Hello } from "./handshake.ts";
+import { streamOf } from "./http2-stream.ts";
 import type { RefusalReason } from "./peer-events.ts";
 import { channelOptions, PEER_SERVICE } from "./wire.ts";
 
@@ -36,13 +39,16 @@ export interface ListenerParts {
   readonly badFrame: (sender: number | null, error: Error) => void;
 }
 
-/** A stranger that says nothing is not kept. */
+/** A stranger that says nothing is not kept, nor is a connection without a stream: a dial makes both at once. */
 const HANDSHAKE_MS = 5_000;
+/** For a stranger that was refused to end his side too, before it is ended for him. */
+const LINGER_MS = 1_000;
 /** Streams at once: three per peer, and some who are being refused. */
 const STREAMS_MAX = 1_024;
 /** Of those, how many may still have to prove themselves: whoever dials can open as many as he likes. */
 const UNPROVED_MAX = 128;
-/** A hello is some hundred bytes, a proof fewer. */
+/** A hello is some hundred bytes, a proof fewer; those two are what a stranger says. */
+const HANDSHAKE_FRAMES = 2;
 const HANDSHAKE_FRAME_BYTES = 4_096;
 
 export class Listener {
@@ -53,7 +59,10 @@ export class Listener {
 
   constructor(options: { readonly frameBytesMax: number }, parts: ListenerParts) {
     this.#parts = parts;
-    this.#server = new Server(channelOptions(options.frameBytesMax));
+    this.#server = new Server({
+      ...channelOptions(options.frameBytesMax),
+      "grpc.max_connection_idle_ms": HANDSHAKE_MS,
+    });
     this.#server.addService(PEER_SERVICE, {
       Stream: (call: ServerDuplexStream<Buffer, Buffer>) => this.#serve(call),
     });
@@ -77,12 +86,21 @@ export class Listener {
       call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: "too many streams" });
       return;
     }
+    const stream = streamOf(call);
+    if (stream === undefined) {
+      // Without it a stranger could fill the memory: better no peers than that, and every test would say so.
+      call.emit("error", { code: status.INTERNAL, details: "the stream cannot be watched" });
+      return;
+    }
     this.#streams++;
     this.#unproved++;
     // However it ends, the stream gives its places back once each.
-    const session = new Session(call, this.#parts, {
-      proved: () => this.#unproved--,
-      released: () => this.#streams--,
+    const places = { proved: () => this.#unproved--, released: () => this.#streams-- };
+    const session = new Session(call, this.#parts, { stream, places });
+    limitFirstFrames(stream, {
+      frames: HANDSHAKE_FRAMES,
+      bytesMax: HANDSHAKE_FRAME_BYTES,
+      exceeded: (why) => session.exceeded(why),
     });
     const done = (): void => session.end();
     call.on("data", (frame: Buffer) => session.frame(frame));
@@ -101,6 +119,7 @@ interface Places {
 
 class Session {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
+  readonly #stream: Http2Stream;
   readonly #parts: ListenerParts;
   readonly #late: NodeJS.Timeout;
   readonly #places: Places;
@@ -110,8 +129,13 @@ class Session {
   #handler: StreamHandler | null = null;
   #ended = false;
 
-  constructor(call: ServerDuplexStream<Buffer, Buffer>, parts: ListenerParts, places: Places) {
+  constructor(
+    call: ServerDuplexStream<Buffer, Buffer>,
+    parts: ListenerParts,
+    { stream, places }: { readonly stream: Http2Stream; readonly places: Places },
+  ) {
     this.#call = call;
+    this.#stream = stream;
     this.#parts = parts;
     this.#places = places;
     this.#late = setTimeout(() => this.#refuse("hello", status.DEADLINE_EXCEEDED), HANDSHAKE_MS);
@@ -125,8 +149,6 @@ class Session {
         this.#handler.frame(frame);
         return;
       }
-      if (frame.length > HANDSHAKE_FRAME_BYTES)
-        throw new WireError(`a first frame of ${frame.length} bytes, not at most ${HANDSHAKE_FRAME_BYTES}`);
       if (this.#hello === null) this.#greet(readHello(frame));
       else this.#admit(this.#hello, frame);
     } catch (error) {
@@ -138,14 +160,30 @@ class Session {
     }
   }
 
+  /** The stream was reset because of it. */
+  exceeded(why: string): void {
+    if (this.#ended) return;
+    this.#parts.badFrame(this.#hello?.sender ?? null, new WireError(why));
+    this.end();
+  }
+
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#late);
+    if (this.#unproved) this.#linger();
     this.#settle();
     this.#places.released();
     this.#handler?.ended();
     this.#call.end();
+  }
+
+  /** Otherwise a stranger keeps half a stream, and with it his connection, for as long as he likes. */
+  #linger(): void {
+    if (this.#stream.closed) return;
+    const lingering = setTimeout(() => this.#stream.close(), LINGER_MS);
+    lingering.unref();
+    this.#stream.once("close", () => clearTimeout(lingering));
   }
 
   #greet(hello: Hello): void {

@@ -1,4 +1,5 @@
 /** The peer port against strangers, with and without TLS. */
+import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { randomBytes } from "node:crypto";
@@ -153,10 +154,31 @@ describe("without TLS", () => {
   test("a first frame larger than any hello ends the stream", async () => {
     const { transport, events } = await listening(null);
     const large = await say(transport.address, [Buffer.alloc(4_097)]);
-    expect(large.code).toBe(status.INVALID_ARGUMENT);
+    expect(large.code).toBe(status.RESOURCE_EXHAUSTED);
     const [event] = events;
     expect(event).toMatchObject({ kind: "badFrame", sender: null });
     expect(event?.kind === "badFrame" ? event.error.message : "").toContain("4097 bytes");
+    expect(await callPeer(transport.address, "echo", BODY, ASK)).toEqual(BODY);
+  });
+
+  test("who is refused, or opens no stream, loses his connection, even if he never ends anything", async () => {
+    const { transport } = await listening(null);
+    const ended = Array.from({ length: 3 }, async (_, at) => {
+      // Answers pings, as the keepalive asks, and leaves its own side of everything open.
+      const session = connectHttp2(`http://${transport.address}`);
+      onTestFinished(() => session.destroy());
+      session.on("error", () => session.destroy());
+      if (at > 0) {
+        const headers = { ":method": "POST", ":path": STREAM_PATH, "content-type": "application/grpc" };
+        const stream = session.request(headers, { endStream: false });
+        stream.on("error", () => stream.close());
+        stream.resume();
+        // An empty message, which is no hello, or none at all.
+        if (at > 1) stream.write(Buffer.alloc(5));
+      }
+      await once(session, "close");
+    });
+    await Promise.all(ended);
     expect(await callPeer(transport.address, "echo", BODY, ASK)).toEqual(BODY);
   });
 

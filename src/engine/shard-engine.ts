@@ -217,8 +217,10 @@ export class ShardEngine implements Engine {
   checkpoint(): Promise<number> {
     this.#mustRun();
     try {
-      const { applied } = this.#shard.writer;
-      this.#shard.parts.store.checkpoint();
+      const { parts, writer } = this.#shard;
+      const { applied } = writer;
+      writer.flush();
+      parts.store.checkpoint();
       this.#durable = applied;
       return Promise.resolve(applied);
     } catch (thrown) {
@@ -238,10 +240,11 @@ export class ShardEngine implements Engine {
 
   async capture(): Promise<EngineSnapshot> {
     this.#mustRun();
-    const { data, indexer, parts } = this.#shard;
+    const { data, indexer, parts, writer } = this.#shard;
     const { clock, options, spec } = this.#opening;
     // Whoever receives it would have to insert again what the saved graph lacks: more than a tail holds is a rebuild.
     if (indexer.unsaved > options.tailPointsMax / 4) await indexer.save();
+    writer.flush();
     return captureSnapshot({
       store: parts.store,
       isBusy: () => indexer.isBusy(clock.nowMs()),
@@ -287,6 +290,7 @@ export class ShardEngine implements Engine {
     await indexer.stop();
     await Promise.allSettled([this.#applying]);
     if (this.#failure === null) {
+      writer.flush();
       parts.store.checkpoint();
       this.#durable = writer.applied;
     }

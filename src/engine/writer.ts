@@ -77,6 +77,8 @@ export class Writer {
   readonly #store: PointStore;
   readonly hash = new StateHash();
   #applied: number;
+  /** Indexes beyond those in the store, of entries without content. */
+  #unwritten = false;
   #nextLabel: number;
   #points: number;
   #changes: Change[] = [];
@@ -133,20 +135,42 @@ export class Writer {
   write(entries: readonly EngineEntry[], mayGoOn: () => boolean): Written {
     const outcomes: (WriteOutcome | null)[] = [];
     this.#changes = [];
+    const next = (entry: EngineEntry): void => {
+      outcomes.push(this.#entry(entry));
+      if (entry.index % MARK_EVERY === 0 && entry.index === this.#applied) this.#mark();
+    };
+    // Elections and changes of members leave such entries in every shard. Handed in again after a crash they do again
+    // nothing, so an idle shard need not open its file for them.
+    if (entries.every(({ index, data }) => data.length === 0 && index > this.#applied)) {
+      entries.forEach(next);
+      this.#unwritten = true;
+      return { outcomes, changes: [] };
+    }
     this.#store.write(() => {
       for (const entry of entries) {
-        outcomes.push(this.#entry(entry));
-        if (entry.index % MARK_EVERY === 0 && entry.index === this.#applied) this.#mark();
+        next(entry);
         if (!mayGoOn()) break;
       }
-      this.#store.setState({
-        applied: this.#applied,
-        nextLabel: this.#nextLabel,
-        points: this.#points,
-        hash: this.hash,
-      });
+      this.#setState();
     });
+    this.#unwritten = false;
     return { outcomes, changes: this.#changes };
+  }
+
+  /** The store knows every index that was applied, when it returns; in its file with the next commit. */
+  flush(): void {
+    if (!this.#unwritten) return;
+    this.#store.write(() => this.#setState());
+    this.#unwritten = false;
+  }
+
+  #setState(): void {
+    this.#store.setState({
+      applied: this.#applied,
+      nextLabel: this.#nextLabel,
+      points: this.#points,
+      hash: this.hash,
+    });
   }
 
   #mark(): void {

@@ -70,6 +70,37 @@ test("a shard nobody uses holds no file open, and is as it was for who comes nex
   expect(engine.scroll(null, 10, ALL).points.map(({ id }) => id)).toEqual([1]);
 });
 
+test("entries without content do not wake a shard, and are in its file when that is asked for", async () => {
+  using directory = temporaryDirectory();
+  using to = temporaryDirectory();
+  const clock = new ManualClock();
+  const empty = (index: number) => ({ index, data: new Uint8Array() });
+  const isOpen = (): boolean => existsSync(join(directory.path, "data-1/points.sqlite-wal"));
+  {
+    await using engine = await openEngine(directory.path, { clock });
+    expect(await engine.applyEntries([1, 2, 3].map(empty))).toEqual([null, null, null]);
+    expect([engine.appliedIndex(), isOpen()]).toEqual([3, false]);
+    expect(await engine.checkpoint()).toBe(3);
+    for (let passes = 0; passes < 2; passes++) await clock.pass();
+    expect(appliedIn(directory.path)).toBe(3);
+
+    await engine.applyEntries([4, 5].map(empty));
+    await using snapshot = await engine.capture();
+    expect(snapshot.index).toBe(5);
+    await using target = await openEngine(to.path, { clock });
+    await target.restore(snapshot);
+    expect(target.appliedIndex()).toBe(5);
+
+    await engine.applyEntries([empty(6), entry(7, upsert([1, at(1)])), empty(8)]);
+    await engine.applyEntries([empty(9)]);
+    expect(engine.stats().stateHash).toBe(engine.recomputeStateHash());
+  }
+  await using again = await openEngine(directory.path, { clock });
+  expect(again.appliedIndex()).toBe(9);
+  expect(await again.applyEntries([9, 10].map(empty))).toEqual([null, null]);
+  expect(again.appliedIndex()).toBe(10);
+});
+
 test("a shard at rest is captured and restored like any other", async () => {
   using from = temporaryDirectory();
   using to = temporaryDirectory();
@@ -90,6 +121,11 @@ function openStore(directory: string): PointStore & Disposable {
   const file = join(directory, "points.sqlite");
   const store = PointStore.open({ file, spec: SPEC, cacheBytes: 1 << 20, walBytes: 1 << 20 });
   return Object.assign(store, { [Symbol.dispose]: () => store.close() });
+}
+
+function appliedIn(directory: string): number {
+  using store = openStore(join(directory, "data-1"));
+  return store.state().applied;
 }
 
 const write = (store: PointStore, applied: number): void =>

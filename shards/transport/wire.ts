@@ -22,13 +22,16 @@ export const PEER_SERVICE = {
 /** A dial makes a connection of its own; who opens many more on one is a stranger. */
 const STREAMS_PER_CONNECTION = 64;
 
-/** Keepalive notices a peer that is silently gone; each dial makes a channel of its own and paces itself. */
+/** Notices a peer that is silently gone: the two together are the longest that it takes. */
+export const KEEPALIVE = { everyMs: 2_000, answerWithinMs: 2_000 } as const;
+
+/** Each dial makes a channel of its own and paces itself. */
 export function channelOptions(frameBytesMax: number): ChannelOptions {
   return {
     "grpc.max_receive_message_length": frameBytesMax,
     "grpc.max_send_message_length": frameBytesMax,
-    "grpc.keepalive_time_ms": 2_000,
-    "grpc.keepalive_timeout_ms": 2_000,
+    "grpc.keepalive_time_ms": KEEPALIVE.everyMs,
+    "grpc.keepalive_timeout_ms": KEEPALIVE.answerWithinMs,
     "grpc.keepalive_permit_without_calls": 1,
     "grpc.max_concurrent_streams": STREAMS_PER_CONNECTION,
     "grpc.enable_retries": 0,

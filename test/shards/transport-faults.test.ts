@@ -1,0 +1,102 @@
+/** Peers that are neither dead nor well: the network swallows everything, or nobody reads. */
+import { expect, onTestFinished, test } from "vitest";
+import { GroupId, NodeId, Term } from "../../shards/index.ts";
+import type { GroupMessage } from "../../shards/index.ts";
+import { KEEPALIVE } from "../../shards/transport/wire.ts";
+import { Passage } from "./support/passage.ts";
+import { StuffedPeer } from "./support/stuffed-peer.ts";
+import { at, has, heartbeat, node, type Node } from "./support/transport-node.ts";
+
+const MIB = 1 << 20;
+const QUEUE = { queueBytesMax: 8 * MIB, frameBytes: MIB };
+/** What the machine may add to what the keepalive promises. */
+const SLACK_MS = 5_000;
+
+const big: GroupMessage = {
+  group: GroupId(1),
+  message: {
+    kind: "propose",
+    from: NodeId(1),
+    to: NodeId(2),
+    term: Term(1),
+    entries: [{ kind: "normal", data: new Uint8Array(MIB) }],
+  },
+};
+const dropped = ({ events }: Node, because: "queueFull" | "disconnected"): number =>
+  events.reduce(
+    (sum, event) => sum + (event.kind === "messagesDropped" && event.why === because ? event.count : 0),
+    0,
+  );
+/** Until the event loop has turned, so that what can leave has left. */
+const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
+
+test("a peer behind a black hole is reported lost in the time of the keepalive, on both sides, and found again", async () => {
+  const [one, two] = [await node(1, { limits: QUEUE }), await node(2)];
+  const passage = await Passage.to(two.transport.address);
+  onTestFinished(async () => await passage[Symbol.asyncDispose]());
+  one.transport.setPeers([{ ...at(2, two), address: passage.address }]);
+  await one.seen.until(() => one.seen.saw("connected"));
+  one.transport.send(NodeId(2), [heartbeat]);
+  await two.seen.until(() => two.seen.all.length === 1);
+
+  const lostMs = performance.now();
+  const givenUp = passage.lose();
+  // Nobody knows yet: what is sent waits for a window that is never opened again, and no more of it than the queue takes.
+  for (let sent = 0; sent < 40; sent++) {
+    one.transport.send(NodeId(2), [big]);
+    await turn();
+  }
+  expect(one.seen.peers.map(({ state }) => state)).toEqual(["connected"]);
+  // Beside the queue there is the window of HTTP/2 and one frame.
+  expect(dropped(one, "queueFull")).toBeGreaterThanOrEqual(40 - 8 - 4 - 2);
+  await one.seen.until(() => one.seen.saw("lost"));
+  const bound = KEEPALIVE.everyMs + KEEPALIVE.answerWithinMs + SLACK_MS;
+  expect(performance.now() - lostMs).toBeLessThan(bound);
+  one.transport.send(NodeId(2), [heartbeat]);
+  expect(dropped(one, "disconnected")).toBe(1);
+  // Also by the one who was dialled: otherwise each hole would leave a stream behind.
+  await givenUp;
+  expect(performance.now() - lostMs).toBeLessThan(bound);
+  await one.seen.until(() => one.seen.saw("unreachable"));
+
+  passage.heal();
+  await one.seen.until(() => one.seen.peers.at(-1)?.state === "connected");
+  const before = two.seen.all.length;
+  one.transport.send(NodeId(2), [heartbeat]);
+  await two.seen.until(() => two.seen.all.length > before);
+  expect(two.seen.all.at(-1)).toEqual(heartbeat);
+});
+
+test("a peer that reads nothing holds up neither its sender's memory nor another peer", async () => {
+  const [one, three] = [await node(1, { limits: QUEUE }), await node(3)];
+  const stuffed = await StuffedPeer.open("secret");
+  onTestFinished(async () => await stuffed[Symbol.asyncDispose]());
+  stuffed.onRead = () => one.seen.changed();
+  const two = { node: NodeId(2), address: stuffed.address, incarnation: null };
+  one.transport.setPeers([two, at(3, three)]);
+  await one.seen.until(() => one.seen.peers.length === 2);
+  expect(new Set(one.seen.peers.map(({ state }) => state))).toEqual(new Set(["connected"]));
+
+  const many = 200;
+  for (let sent = 0; sent < many; sent++) {
+    one.transport.send(NodeId(2), [big]);
+    await turn();
+  }
+  const taken = many - dropped(one, "queueFull");
+  expect(taken).toBeLessThanOrEqual(8 + 4 + 2);
+  // While all of it waits, the other one hears of everything.
+  for (let sent = 1; sent <= 10; sent++) {
+    one.transport.send(NodeId(3), [heartbeat]);
+    await three.seen.until(() => three.seen.all.length === sent);
+  }
+  expect(dropped(one, "queueFull")).toBe(many - taken);
+  expect(has(one.events, { kind: "messagesDropped", to: NodeId(3) })).toBe(false);
+
+  // It is slow, not gone: it answers pings, so what it was sent is kept, and comes when it reads again.
+  stuffed.unstuff();
+  await one.seen.until(() => stuffed.read.length === taken);
+  expect(stuffed.read.every((bytes) => bytes > MIB)).toBe(true);
+  one.transport.send(NodeId(2), [heartbeat]);
+  await one.seen.until(() => stuffed.read.length === taken + 1);
+  expect(one.seen.peers).toHaveLength(2);
+});

@@ -110,7 +110,7 @@ async function inTurn(
     };
     const door = new RestDoor({ ...parts, connections: CLIENTS, collection: COLLECTION });
     const http = new HttpClient({ ...parts, apiKey: KEY, connections: 1 });
-    return { door, http, meter: new Meter(http), ready: queries.map((query) => door.searchOf(query)) };
+    return { door, http, meter: new Meter([http]), ready: queries.map((query) => door.searchOf(query)) };
   });
   try {
     const rounds: Round[][] = asked.map(() => []);

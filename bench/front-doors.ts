@@ -1,44 +1,41 @@
-/** REST and gRPC side by side on one node: searches and batch upserts, their rate, latency and processor time. */
+/** REST and gRPC side by side on one cluster: searches and batch upserts, their rate, latency and processor time. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { join } from "node:path";
-import { WorkDir } from "../src/cli/bench/loaded-set.ts";
-import { NodeProcess } from "../src/cli/bench/node-process.ts";
-import { HttpClient } from "../src/cli/http-client.ts";
+import type { HttpClient } from "../src/cli/http-client.ts";
 import type { Figure } from "./figures/context.ts";
 import { flag } from "./figures/flags.ts";
+import { COLLECTION, FlotillaStore } from "./figures-cluster/flotilla-store.ts";
 import { concludes } from "./figures-cluster/report.ts";
 import { GrpcDoor, RestDoor, type Door } from "./front-doors/doors.ts";
 import { median, Meter, type Round } from "./front-doors/meter.ts";
 
-const COLLECTION = "doors";
 const CLIENTS = 8;
 const UPSERT_CLIENTS = 4;
 const BATCH = 100;
 const QUERIES = 256;
 const ROUNDS = 3;
 
-/** `--quick`, `--dim 768`, `--points 10000`, `--out DIR`. */
+/** `--quick`, `--nodes 3`, `--dim 768`, `--points 10000`, `--out DIR`. Both doors are those of the shard's leader. */
 export async function main(args: readonly string[]): Promise<void> {
   const quick = args.includes("--quick");
   const dimension = flag(args, "--dim", 768);
   const points = flag(args, "--points", quick ? 1_000 : 10_000);
   const seconds = quick ? 0.5 : 4;
   await concludes("front-doors", args, async (say) => {
-    using work = new WorkDir();
-    await using node = await NodeProcess.start({ dataDir: join(work.path, "node"), args: GRPC_ADDR });
-    using http = new HttpClient({ url: node.url, connections: 1 });
-    const meter = new Meter(http);
+    const shape = { nodes: flag(args, "--nodes", 3), dimension, distance: "Cosine" };
+    await using store = await FlotillaStore.open({ ...shape, args: GRPC_ADDR });
+    const all = store.nodes.map((_, at) => store.client(at));
+    const leader = await store.leader();
+    const meter = new Meter(all);
     const queries = vectors(QUERIES, dimension);
-    const rest = new RestDoor({ url: node.url, connections: CLIENTS, collection: COLLECTION });
-    const grpc = new GrpcDoor({ address: await grpcOf(http), connections: CLIENTS, collection: COLLECTION });
+    const of = { connections: CLIENTS, collection: COLLECTION };
+    const rest = new RestDoor({ url: store.node(leader).url, ...of });
+    const grpc = new GrpcDoor({ address: await grpcOf(store, leader), ...of });
     const doors: readonly Door[] = [rest, grpc];
     try {
-      const made = { vectors: { size: dimension, distance: "Cosine" } };
-      await http.request("PUT", `/collections/${COLLECTION}`, JSON.stringify(made));
       say(`loading ${points} points of ${dimension} dimensions`);
       for (let from = 0; from < points; from += BATCH)
         await grpc.upsert(grpc.upsertOf(from, vectors(BATCH, dimension)));
-      await idle(http);
+      await idle(all);
       const searches = await compare(doors, meter, CLIENTS, seconds, (door) => {
         const ready = queries.map((query) => door.searchOf(query));
         return (request) => door.search(ready[request % ready.length] as Buffer);
@@ -55,7 +52,7 @@ export async function main(args: readonly string[]): Promise<void> {
           );
           return (request) => door.upsert(ready[request % ready.length] as Buffer);
         },
-        () => idle(http),
+        () => idle(all),
       );
       return [
         figure("1", `searches per second over gRPC, of REST's, ${CLIENTS} clients`, searches),
@@ -124,22 +121,23 @@ const vectors = (count: number, dimension: number): readonly Float32Array[] =>
 
 const POLL_MS = 20;
 
-/** Until everything written is in the graph. */
-async function idle(http: HttpClient): Promise<void> {
-  for (;;) {
-    const { body } = await http.request("GET", `/collections/${COLLECTION}`);
-    const { result } = JSON.parse(body.toString()) as { readonly result: { readonly status: string } };
-    if (result.status === "green") return;
-    await sleep(POLL_MS);
-  }
+/** Until everything written is in every replica's graph. */
+async function idle(nodes: readonly HttpClient[]): Promise<void> {
+  for (const node of nodes)
+    for (;;) {
+      const { body } = await node.request("GET", `/collections/${COLLECTION}`);
+      const { result } = JSON.parse(body.toString()) as { readonly result: { readonly status: string } };
+      if (result.status === "green") break;
+      await sleep(POLL_MS);
+    }
 }
 
-async function grpcOf(http: HttpClient): Promise<string> {
-  const { body } = await http.request("GET", "/nodes");
+async function grpcOf(store: FlotillaStore, at: number): Promise<string> {
+  const { body } = await store.client(at).request("GET", "/nodes");
   const { result } = JSON.parse(body.toString()) as {
-    readonly result: { readonly nodes: readonly { readonly grpc: string }[] };
+    readonly result: { readonly nodes: readonly { readonly node_id: number; readonly grpc: string }[] };
   };
-  const [node] = result.nodes;
+  const node = result.nodes.find(({ node_id }) => node_id === store.node(at).nodeId);
   if (node === undefined) throw new Error("the node is not in its own list of nodes");
   return node.grpc;
 }

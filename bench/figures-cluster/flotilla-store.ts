@@ -17,6 +17,8 @@ export interface StoreOptions {
   /** Default: one on every node. */
   readonly replicas?: number;
   readonly connections?: number;
+  readonly dimension?: number;
+  readonly distance?: string;
   /** Further arguments of `flotilla serve`, for every node. */
   readonly args?: readonly string[];
 }
@@ -40,7 +42,7 @@ export class FlotillaStore implements ReplicatedStore {
       const nodes = options.nodes ?? NODES;
       for (let at = 0; at < nodes; at++) await store.start(at);
       await call(store.client(0), "PUT", `/collections/${COLLECTION}`, {
-        vectors: { size: DIMENSION, distance: "Euclid" },
+        vectors: { size: options.dimension ?? DIMENSION, distance: options.distance ?? "Euclid" },
         shard_number: options.shards ?? 1,
         replication_factor: options.replicas ?? nodes,
       });
@@ -52,6 +54,9 @@ export class FlotillaStore implements ReplicatedStore {
     return store;
   }
 
+  get nodes(): readonly NodeProcess[] {
+    return this.#nodes;
+  }
   dataDir(at: number): string {
     return join(this.#work.path, `node-${at}`);
   }

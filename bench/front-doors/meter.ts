@@ -1,4 +1,4 @@
-/** A load in a closed loop, with the processor time that the node spent on it. */
+/** A load in a closed loop, with the processor time that the nodes spent on it. */
 import type { HttpClient } from "../../src/cli/http-client.ts";
 import { closedLoop } from "../figures-cluster/load.ts";
 
@@ -7,16 +7,16 @@ export interface Round {
   /** Milliseconds. */
   readonly p50: number;
   readonly p99: number;
-  /** Of all the node's threads, per request, microseconds. */
+  /** Of all threads of all nodes, per request, microseconds. */
   readonly cpuMicros: number;
   readonly failures: number;
 }
 
 export class Meter {
-  readonly #http: HttpClient;
+  readonly #nodes: readonly HttpClient[];
 
-  constructor(http: HttpClient) {
-    this.#http = http;
+  constructor(nodes: readonly HttpClient[]) {
+    this.#nodes = nodes;
   }
 
   /** `settle`: what a request leaves behind to be done is part of its processor time. */
@@ -41,10 +41,15 @@ export class Meter {
   }
 
   async #cpuSeconds(): Promise<number> {
-    const { body } = await this.#http.request("GET", "/metrics");
-    const found = /^\w*process_cpu_seconds_total ([0-9.e+-]+)/m.exec(body.toString())?.[1];
-    if (found === undefined) throw new Error("the node's metrics lack process_cpu_seconds_total");
-    return Number(found);
+    const spent = await Promise.all(
+      this.#nodes.map(async (node) => {
+        const { body } = await node.request("GET", "/metrics");
+        const found = /^\w*process_cpu_seconds_total ([0-9.e+-]+)/m.exec(body.toString())?.[1];
+        if (found === undefined) throw new Error("a node's metrics lack process_cpu_seconds_total");
+        return Number(found);
+      }),
+    );
+    return spent.reduce((sum, seconds) => sum + seconds, 0);
   }
 }
 

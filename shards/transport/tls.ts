@@ -3,12 +3,9 @@
  * go on, new ones use what is newest.
  */
 import { isIP, type Socket } from "node:net";
-import { connect as connectTls, createSecureContext, rootCertificates, type SecureContext } from "node:tls";
-import { CallCredentials, ChannelCredentials, experimental, type ServerCredentials } from "@grpc/grpc-js";
-
-type Provider = experimental.CertificateProvider;
-type CaListener = Parameters<Provider["addCaCertificateListener"]>[0];
-type IdentityListener = Parameters<Provider["addIdentityCertificateListener"]>[0];
+import { connect as connectTls, createSecureContext, rootCertificates } from "node:tls";
+import type { SecureContext, SecureContextOptions } from "node:tls";
+import { CallCredentials, ChannelCredentials, experimental, ServerCredentials } from "@grpc/grpc-js";
 
 /** PEM; plain data, so that it can be handed to another thread. */
 export interface TlsIdentity {
@@ -22,34 +19,51 @@ export interface TlsIdentity {
   readonly ca: Uint8Array | null;
 }
 
+/** From the first byte of a connection to the end of the TLS handshake; Node.js would wait for two minutes. */
+const HANDSHAKE_MS = 5_000;
+
 export class TlsCredentials {
-  readonly #provider: Replaceable;
+  readonly #servers = new Set<ListenerCredentials>();
   readonly #client: ClientCredentials;
+  #identity: TlsIdentity;
 
   constructor(identity: TlsIdentity) {
-    this.#provider = new Replaceable(identity);
+    this.#identity = identity;
     this.#client = new ClientCredentials(identity);
   }
 
   /** For connections made from now on. */
   replace(identity: TlsIdentity): void {
-    this.#provider.replace(identity);
+    this.#identity = identity;
     this.#client.replace(identity);
+    for (const server of this.#servers) server.replace(identity);
   }
 
   /** `verifyClients`: who dials without a certificate by one of the authorities is not let in. */
   server({ verifyClients }: { readonly verifyClients: boolean }): ServerCredentials {
-    // The library's parameters are named the other way round than they are used: the first is the identity.
-    return experimental.createCertificateProviderServerCredentials(
-      this.#provider,
-      verifyClients ? this.#provider : null,
-      verifyClients,
-    );
+    const server = new ListenerCredentials(this.#identity, verifyClients);
+    this.#servers.add(server);
+    return server;
   }
 
   /** The other side must have a certificate by one of the authorities, for the host that is dialled; it sees ours. */
   client(): ChannelCredentials {
     return this.#client;
+  }
+}
+
+/** The library's own either cannot be replaced or wait for a handshake as long as Node.js does. */
+class ListenerCredentials extends ServerCredentials {
+  constructor(identity: TlsIdentity, verifyClients: boolean) {
+    const verified = { requestCert: verifyClients, rejectUnauthorized: verifyClients };
+    super({ ...verified, handshakeTimeout: HANDSHAKE_MS }, contextOf(identity));
+  }
+
+  replace(identity: TlsIdentity): void {
+    this.updateSecureContextOptions(contextOf(identity));
+  }
+  override _equals(other: ServerCredentials): boolean {
+    return other === this;
   }
 }
 
@@ -94,11 +108,7 @@ class ClientCredentials extends ChannelCredentials {
 
   /** Resolves once the certificate of the other side is found good for `host`, be it a name or an address. */
   async #secure(socket: Socket, host: string): Promise<experimental.SecureConnectResult> {
-    this.#context ??= createSecureContext({
-      cert: Buffer.from(this.#identity.cert),
-      key: Buffer.from(this.#identity.key),
-      ca: authorities(this.#identity),
-    });
+    this.#context ??= createSecureContext(contextOf(this.#identity));
     const secureContext = this.#context;
     return await new Promise((resolve, reject) => {
       const named = isIP(host) === 0 ? { servername: host } : {};
@@ -114,53 +124,12 @@ class ClientCredentials extends ChannelCredentials {
   }
 }
 
-/** What certificates are checked against. A file need not end with a line break, and PEM blocks must not share a line. */
-function authorities({ ca, cert }: TlsIdentity): Buffer {
-  return Buffer.concat([Buffer.from(ca ?? rootCertificates.join("\n")), Buffer.from("\n"), cert]);
-}
-
-/**
- * Tells each listener what there is, and again when it is replaced. Never from within adding it: the library
- * subscribes before it is ready to hear.
- */
-class Replaceable implements Provider {
-  readonly #ca = new Set<CaListener>();
-  readonly #identity = new Set<IdentityListener>();
-  #now: TlsIdentity;
-
-  constructor(identity: TlsIdentity) {
-    this.#now = identity;
-  }
-
-  replace(identity: TlsIdentity): void {
-    this.#now = identity;
-    for (const listener of this.#ca) this.#tellCa(listener);
-    for (const listener of this.#identity) this.#tellIdentity(listener);
-  }
-
-  addCaCertificateListener(listener: CaListener): void {
-    this.#ca.add(listener);
-    queueMicrotask(() => {
-      if (this.#ca.has(listener)) this.#tellCa(listener);
-    });
-  }
-  removeCaCertificateListener(listener: CaListener): void {
-    this.#ca.delete(listener);
-  }
-  addIdentityCertificateListener(listener: IdentityListener): void {
-    this.#identity.add(listener);
-    queueMicrotask(() => {
-      if (this.#identity.has(listener)) this.#tellIdentity(listener);
-    });
-  }
-  removeIdentityCertificateListener(listener: IdentityListener): void {
-    this.#identity.delete(listener);
-  }
-
-  #tellCa(listener: CaListener): void {
-    listener({ caCertificate: authorities(this.#now) });
-  }
-  #tellIdentity(listener: IdentityListener): void {
-    listener({ certificate: Buffer.from(this.#now.cert), privateKey: Buffer.from(this.#now.key) });
-  }
+function contextOf({ cert, key, ca }: TlsIdentity): SecureContextOptions {
+  const authorities = Buffer.from(ca ?? rootCertificates.join("\n"));
+  return {
+    cert: Buffer.from(cert),
+    key: Buffer.from(key),
+    // A file need not end with a line break, and PEM blocks must not share a line.
+    ca: Buffer.concat([authorities, Buffer.from("\n"), cert]),
+  };
 }

@@ -235,6 +235,14 @@ describe("mutual TLS", () => {
     await expect(dialAs(tls, transport.address)).rejects.toThrow(/certificate/);
   });
 
+  test("who connects and never begins with TLS is not waited for", async () => {
+    const { transport } = await listening(new TlsCredentials(identity("node")));
+    const silent = connect(Number(transport.address.split(":")[1]), "127.0.0.1");
+    silent.resume();
+    onTestFinished(() => void silent.destroy());
+    await once(silent, "close");
+  });
+
   test("a name is sent as the server's name (SNI), an address is not (RFC 6066 §3)", async () => {
     const warnings: Error[] = [];
     const warned = (warning: Error): void => void warnings.push(warning);

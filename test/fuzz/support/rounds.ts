@@ -28,15 +28,23 @@ export async function rounds(
   return seed - FIRST;
 }
 
-/** Rejects, naming what took too long. */
+const SLICE_MS = 250;
+
+/**
+ * Rejects, naming what took too long. Counted in slices, of which one is lost however long this process stands still:
+ * when the machine is suspended, or all of its processes are, nobody has kept anybody waiting.
+ */
 export async function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  let left = Math.ceil(ms / SLICE_MS);
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not within ${ms} ms: ${what}`)), ms);
+    timer = setInterval(() => {
+      if (--left <= 0) reject(new Error(`not within ${ms} ms: ${what}`));
+    }, SLICE_MS);
   });
   try {
     return await Promise.race([work, late]);
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }

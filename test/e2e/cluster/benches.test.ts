@@ -13,6 +13,7 @@ test.skipIf(!LONG).each([
   { bench: "cluster-writes", figures: ["2a", "2b", "3a", "3b"] },
   { bench: "catch-up", figures: ["4", "5a", "5b"] },
   { bench: "idle-groups", figures: ["6a", "6b"] },
+  { bench: "snapshot-memory", figures: ["7a", "7b"] },
 ])(
   "the quick form of the benchmark $bench writes its figures and leaves nothing else",
   { timeout: 180_000 },

@@ -19,6 +19,7 @@ import { dial, DialError, type PeerStream } from "./dial.ts";
 import { Listener, type Accepted, type Identity, type StreamHandler } from "./listener.ts";
 import type { PeerEvent } from "./peer-events.ts";
 import { PeerLink } from "./peer-link.ts";
+import { endingInSilence } from "./silence.ts";
 
 export interface PeerTransportLimits {
   /** Bytes that wait for one peer. */
@@ -28,6 +29,8 @@ export interface PeerTransportLimits {
   /** Largest frame taken: one append with the largest entry, and room. */
   readonly frameBytesMax: number;
   readonly snapshotBytesPerSecond: number;
+  /** A receiver of a snapshot that says nothing for so long is given up; it may have to read all of it once to verify. */
+  readonly snapshotSilenceMs: number;
   readonly reconnectMinMs: number;
   readonly reconnectMaxMs: number;
   /** From dialling to both proofs. */
@@ -41,6 +44,7 @@ export const PEER_TRANSPORT_DEFAULTS: PeerTransportLimits = {
   frameBytes: 4 * MIB,
   frameBytesMax: 40 * MIB,
   snapshotBytesPerSecond: 256 * MIB,
+  snapshotSilenceMs: 900_000,
   reconnectMinMs: 10,
   reconnectMaxMs: 500,
   connectMs: 2_000,
@@ -193,7 +197,7 @@ class GrpcPeers implements PeerTransport {
     try {
       stream = await dial(this.#dialOptions(to, "bulk"));
       this.#bulk.add(stream);
-      const ok = await sendSnapshot(stream, {
+      const ok = await sendSnapshot(endingInSilence(stream, this.#limits.snapshotSilenceMs), {
         message,
         snapshot,
         bytesPerSecond: this.#limits.snapshotBytesPerSecond,

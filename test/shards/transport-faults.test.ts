@@ -5,6 +5,7 @@ import type { GroupMessage } from "../../shards/index.ts";
 import { KEEPALIVE } from "../../shards/transport/wire.ts";
 import { Passage } from "./support/passage.ts";
 import { StuffedPeer } from "./support/stuffed-peer.ts";
+import { announce, body, captured } from "./support/snapshots.ts";
 import { at, has, heartbeat, node, type Node } from "./support/transport-node.ts";
 
 const MIB = 1 << 20;
@@ -99,4 +100,34 @@ test("a peer that reads nothing holds up neither its sender's memory nor another
   one.transport.send(NodeId(2), [heartbeat]);
   await one.seen.until(() => stuffed.read.length === taken + 1);
   expect(one.seen.peers).toHaveLength(2);
+});
+
+test("a snapshot into a black hole is given up in the time of the keepalive", async () => {
+  const [one, two] = [await node(1, { limits: { snapshotBytesPerSecond: 1 << 18 } }), await node(2)];
+  const passage = await Passage.to(two.transport.address);
+  onTestFinished(async () => await passage[Symbol.asyncDispose]());
+  one.transport.setPeers([{ ...at(2, two), address: passage.address }]);
+  await one.seen.until(() => one.seen.saw("connected"));
+  const snapshot = captured({ graph: body(8 * MIB) });
+  const transfer = one.transport.sendSnapshot(NodeId(2), announce(), snapshot);
+  await two.seen.until(() => has(two.events, { kind: "snapshotProgress", direction: "in" }));
+  const lostMs = performance.now();
+  const givenUp = passage.lose();
+  expect(await transfer).toBe(false);
+  await givenUp;
+  expect(performance.now() - lostMs).toBeLessThan(KEEPALIVE.everyMs + KEEPALIVE.answerWithinMs + SLACK_MS);
+});
+
+test("a snapshot for a peer that reads nothing is given up after the silence that is allowed", async () => {
+  const one = await node(1, { limits: { snapshotSilenceMs: 300 } });
+  const stuffed = await StuffedPeer.open("secret");
+  onTestFinished(async () => await stuffed[Symbol.asyncDispose]());
+  one.transport.setPeers([{ node: NodeId(2), address: stuffed.address, incarnation: null }]);
+  await one.seen.until(() => one.seen.saw("connected"));
+  const snapshot = captured({ graph: body(MIB) });
+  expect(await one.transport.sendSnapshot(NodeId(2), announce(), snapshot)).toBe(false);
+  const why = "the other side said nothing for 300 ms";
+  expect(has(one.events, { kind: "snapshotEnded", direction: "out", ok: false, why })).toBe(true);
+  // Its messages go on another connection, which nobody gave up.
+  expect(one.seen.peers.map(({ state }) => state)).toEqual(["connected"]);
 });

@@ -72,6 +72,8 @@ export interface CapturedSnapshot extends AsyncDisposable {
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
   /** Where the files lie on this machine, when they do: they may be linked from there, and changed only by the link. */
   readonly directory?: string | undefined;
+  /** Where the files can be read on this machine without asking; they are nobody's to link or to change. */
+  readonly readableIn?: string | undefined;
   /** `length` bytes at `offset`, fewer only at the end of the file. */
   read(name: string, offset: number, length: number): Promise<Uint8Array>;
 }

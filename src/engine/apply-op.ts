@@ -31,6 +31,7 @@ export class EngineApplyOp implements ApplyOp {
     return {
       index: LogIndex(captured.index),
       files: captured.files,
+      readableIn: captured.readableIn,
       read: (name, offset, length) => captured.read(name, offset, length),
       [Symbol.asyncDispose]: () => captured[Symbol.asyncDispose](),
     };

@@ -1,9 +1,8 @@
 /** Consistent copies of a shard: the point store as of one applied index, and the saved graph when there is one. */
 import { link, mkdir, open, rm, stat } from "node:fs/promises";
-import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "./errors.ts";
-import { sha256Of, syncFile } from "./files.ts";
+import { OpenFiles, sha256Of, syncFile } from "./files.ts";
 import { savedGraph } from "./graph-files.ts";
 import { POINTS_FILE } from "./shard-files.ts";
 import type { PointStore } from "./point-store.ts";
@@ -71,29 +70,17 @@ async function linkGraph(data: string, into: string, spec: VectorSpec): Promise<
 }
 
 function openSnapshot(directory: string, index: number, files: EngineSnapshot["files"]): EngineSnapshot {
-  // Opened once each, though several reads may come before the first is answered.
-  const handles = new Map<string, Promise<FileHandle>>();
-  const handleOf = (name: string): Promise<FileHandle> => {
-    const known = handles.get(name);
-    if (known !== undefined) return known;
-    const opening = open(join(directory, name), "r");
-    handles.set(name, opening);
-    return opening;
-  };
+  const open = new OpenFiles(directory);
   return {
     index,
     files,
+    readableIn: directory,
     read: async (name, offset, length) => {
       if (!files.some((file) => file.name === name)) throw new RangeError(`the snapshot has no file ${name}`);
-      const handle = await handleOf(name);
-      const bytes = new Uint8Array(length);
-      const { bytesRead } = await handle.read(bytes, 0, length, offset);
-      return bytes.subarray(0, bytesRead);
+      return await open.read(name, offset, length);
     },
     [Symbol.asyncDispose]: async () => {
-      for (const opened of await Promise.allSettled(handles.values()))
-        if (opened.status === "fulfilled") await opened.value.close();
-      handles.clear();
+      await open.close();
       await rm(directory, { recursive: true, force: true });
     },
   };

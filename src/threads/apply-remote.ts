@@ -10,6 +10,7 @@ import {
   type CapturedSnapshot,
   type CommittedEntry,
 } from "../../shards/index.ts";
+import { OpenFiles } from "../engine/files.ts";
 import type { ApplyContract, CapturedFiles, RestoreContract } from "./contracts.ts";
 import type { Contract, Handlers, Rpc } from "./rpc.ts";
 
@@ -23,8 +24,8 @@ export class OpenCaptures {
   add(snapshot: CapturedSnapshot): CapturedFiles {
     const capture = this.#next++;
     this.#open.set(capture, snapshot);
-    const { index, files, directory } = snapshot;
-    return { capture, index, files, directory };
+    const { index, files, directory, readableIn } = snapshot;
+    return { capture, index, files, directory, readableIn };
   }
   async read(at: ApplyContract["readCaptured"]["request"]): Promise<Uint8Array> {
     const snapshot = this.#open.get(at.capture);
@@ -71,12 +72,19 @@ export class RemoteApplyOp implements ApplyOp {
     return LogIndex(await this.#holder.call("checkpoint", { group: this.#group }));
   }
   async capture(): Promise<CapturedSnapshot> {
-    const { capture, index, files } = await this.#holder.call("capture", { group: this.#group });
+    const { capture, index, files, readableIn } = await this.#holder.call("capture", { group: this.#group });
+    // Asked for each piece, a busy holder would be what a transfer waits for, and every piece would be copied twice.
+    const open = readableIn === undefined ? null : new OpenFiles(readableIn);
     return {
       index: LogIndex(index),
       files,
-      read: (name, offset, length) => this.#holder.call("readCaptured", { capture, name, offset, length }),
-      [Symbol.asyncDispose]: () => this.#holder.call("releaseCaptured", { capture }),
+      read: (name, offset, length) =>
+        open?.read(name, offset, length) ??
+        this.#holder.call("readCaptured", { capture, name, offset, length }),
+      [Symbol.asyncDispose]: async () => {
+        await open?.close();
+        await this.#holder.call("releaseCaptured", { capture });
+      },
     };
   }
   async restore(snapshot: CapturedSnapshot): Promise<void> {

@@ -55,6 +55,7 @@ export interface CapturedFiles {
   readonly capture: number;
   readonly index: number;
   readonly directory?: string | undefined;
+  readonly readableIn?: string | undefined;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
 }
 

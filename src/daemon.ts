@@ -207,7 +207,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   catalogue.onChange(followPeers);
   const reads = new ReadQueues(
     { max: config.http.readQueueMax, overloaded: config.http.readQueueOverloaded },
-    { nowMs: () => performance.now() },
+    { nowMs: () => performance.now(), look: (thread) => threads.engines[thread]?.look() },
   );
   catalogue.onChange(() => reads.retain(catalogue.collections().flatMap(groupsOf)));
   metrics.watchReads(() => reads.threads());

@@ -23,9 +23,9 @@ export interface QueueLimits {
 const CALM_MS = 1_000;
 /**
  * Refused clients that come back at once keep a queue overloaded that could hold them all: after this it is found out.
- * When it is still too much, what is let in before that shows is well below one in a hundred of these milliseconds.
+ * When it is too much still, some twice `max` wait for long before that shows: few against those served meanwhile.
  */
-const ASK_ANEW_MS = 15_000;
+const ASK_ANEW_MS = 30_000;
 
 export class QueueGate {
   readonly #limits: QueueLimits;

@@ -12,21 +12,30 @@ interface Routes {
   readonly shards: Map<QueueGate, number>;
 }
 
+export interface ReadQueuesParts {
+  readonly nowMs: () => number;
+  /**
+   * Takes answers of an engine thread that are here already. One turn may bring a thousand requests; what was
+   * answered since it began waits no longer, and there is room for the next.
+   */
+  readonly look: (thread: number) => void;
+}
+
 export class ReadQueues {
   readonly #limits: QueueLimits;
-  readonly #nowMs: () => number;
-  readonly #threads = new Map<number, QueueGate>();
+  readonly #parts: ReadQueuesParts;
+  readonly #threads = new Map<number, ThreadGate>();
   readonly #collections = new Map<number, Routes>();
 
-  constructor(limits: QueueLimits, { nowMs }: { readonly nowMs: () => number }) {
+  constructor(limits: QueueLimits, parts: ReadQueuesParts) {
     this.#limits = limits;
-    this.#nowMs = nowMs;
+    this.#parts = parts;
   }
 
   /** Counts a call about `group` to an engine thread of this node until it settles. */
   async here<T>(group: number, thread: number, call: () => Promise<T>): Promise<T> {
     let gate = this.#threads.get(thread);
-    if (gate === undefined) this.#threads.set(thread, (gate = new QueueGate(this.#limits)));
+    if (gate === undefined) this.#threads.set(thread, (gate = new ThreadGate(this.#limits, thread)));
     return await counted(gate, this.#routed(group, gate), call);
   }
 
@@ -44,7 +53,12 @@ export class ReadQueues {
     const [first] = groups;
     const routes = first && this.#collections.get(collectionOf(first.group));
     if (routes === undefined) return false;
-    for (const gate of routes.shards.keys()) if (gate.refuses(this.#nowMs())) return true;
+    const { nowMs, look } = this.#parts;
+    for (const gate of routes.shards.keys()) {
+      if (!gate.refuses(nowMs())) continue;
+      if (gate instanceof ThreadGate) look(gate.thread);
+      return true;
+    }
     return false;
   }
 
@@ -80,6 +94,14 @@ export class ReadQueues {
       else if (before !== undefined) shards.delete(before);
     }
     return 1 / (shards.get(gate) ?? 1);
+  }
+}
+
+class ThreadGate extends QueueGate {
+  readonly thread: number;
+  constructor(limits: QueueLimits, thread: number) {
+    super(limits);
+    this.thread = thread;
   }
 }
 

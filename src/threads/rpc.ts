@@ -8,7 +8,7 @@
  * after a quiet moment leaves at once, so that coalescing costs a lone request nothing. What arrives is worked off in
  * slices, so that a burst of calls cannot hold the thread's turn.
  */
-import type { MessagePort, Transferable } from "node:worker_threads";
+import { receiveMessageOnPort, type MessagePort, type Transferable } from "node:worker_threads";
 
 /** The methods one side answers. `reply` is `void` for messages nobody waits for. */
 export type Contract = Readonly<Record<string, { readonly request: unknown; readonly reply: unknown }>>;
@@ -123,6 +123,17 @@ export class Rpc<Local extends Contract, Remote extends Contract> implements Dis
   /** Frames that arrived and were not yet looked at. */
   get waiting(): number {
     return (this.#inbox.length - this.#inboxAt) / SLOTS;
+  }
+
+  /** Takes what arrived in this turn already, instead of in the next one. Not to be called by handlers. */
+  look(): void {
+    if (this.#closed !== null) return;
+    for (
+      let next = receiveMessageOnPort(this.#port);
+      next !== undefined;
+      next = receiveMessageOnPort(this.#port)
+    )
+      this.#receive(next.message as readonly unknown[]);
   }
 
   /** Answers what the other side's handler answers; throws {@link ThreadError} or the signal's reason. */

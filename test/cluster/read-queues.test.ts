@@ -7,7 +7,8 @@ const groups = (collection: number, shards = 1): readonly { readonly group: numb
   Array.from({ length: shards }, (_, shard) => ({ group: collection * SHARDS_BOUND + shard }));
 const groupOf = (collection: number): number => collection * SHARDS_BOUND;
 
-const queues = (): ReadQueues => new ReadQueues({ max: 4, overloaded: 1 }, { nowMs: () => 0 });
+const queues = (): ReadQueues =>
+  new ReadQueues({ max: 4, overloaded: 1 }, { nowMs: () => 0, look: () => undefined });
 
 /** Calls that are answered when told to. */
 class Held {
@@ -73,6 +74,19 @@ describe("reads are refused where they would wait", () => {
     held.add((end) => reads.here(groupOf(1), 0, end));
     expect(reads.refuses(groups(1))).toBe(false);
     await held.release();
+  });
+
+  test("a refusal makes room for what was answered in the same turn", async () => {
+    const held = new Held();
+    let answered: Promise<void> | null = null;
+    const reads: ReadQueues = new ReadQueues(
+      { max: 4, overloaded: 1 },
+      { nowMs: () => 0, look: (thread) => (answered = thread === 5 ? held.release() : null) },
+    );
+    for (let call = 0; call < 4; call++) held.add((end) => reads.here(groupOf(1), 5, end));
+    expect([reads.refuses(groups(1)), answered]).toEqual([true, expect.any(Promise)]);
+    await answered;
+    expect(reads.refuses(groups(1))).toBe(false);
   });
 
   test("a call that fails waits no longer", async () => {

@@ -235,3 +235,15 @@ function deferred(): { promise: Promise<unknown>; resolve: (value: unknown) => v
   const promise = new Promise((done) => (resolve = done));
   return { promise, resolve };
 }
+
+test("what arrived can be looked at within the turn", async () => {
+  const { left, right } = pair({ double: (n) => 2 * n });
+  const call = left.call("double", 4);
+  right.look();
+  expect(left.inFlight).toBe(1);
+  left.look();
+  expect(left.inFlight).toBe(0);
+  expect(await call).toBe(8);
+  right[Symbol.dispose]();
+  expect(() => right.look()).not.toThrow();
+});

@@ -79,6 +79,9 @@ export async function serveHttp(options: ServeHttpOptions): Promise<HttpServer> 
   return front;
 }
 
+/** More the kernel does not take; its own bound (`net.core.somaxconn`) is usually lower. */
+const BACKLOG_MAX = 65_535;
+
 class FrontEnd implements HttpServer {
   readonly #options: ServeHttpOptions;
   readonly #app: FastifyInstance;
@@ -116,8 +119,10 @@ class FrontEnd implements HttpServer {
   }
 
   async listen(): Promise<void> {
-    const { host, port } = this.#options.listen;
-    await this.#app.listen({ host, port });
+    const { listen, http } = this.#options;
+    // One that finds no room there is dropped without a word, and its client tries again after a second.
+    const backlog = Math.min(http.connections, BACKLOG_MAX);
+    await this.#app.listen({ ...listen, backlog });
   }
 
   get port(): number {

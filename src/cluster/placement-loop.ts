@@ -15,8 +15,10 @@ import type { NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
 const ANSWER_MS = 1_000;
 /** How long a membership change may take before the next round looks again. */
 const CHANGE_MS = 5_000;
-/** Between two looks while nothing is wrong and nothing changes: each asks every node about every shard. */
+/** Between two looks while nothing is wrong and nothing changes: each asks every node about every shard ... */
 const CALM_MS = 2_000;
+/** ... so the more shards, the rarer: a thousand, looked at every 2 s, cost an idle node a tenth of a core. */
+const CALM_MS_PER_GROUP = 20;
 /** Between the first two looks after a change. */
 const SOON_MS = 40;
 
@@ -137,7 +139,8 @@ export class PlacementLoop implements Disposable {
     const view = this.#view();
     const decisions = plan(view);
     const { everyMs } = this.#options;
-    const longest = isCalm(view) ? Math.max(CALM_MS, everyMs) : everyMs;
+    const calmMs = Math.max(CALM_MS, CALM_MS_PER_GROUP * view.groups.size);
+    const longest = isCalm(view) ? Math.max(calmMs, everyMs) : everyMs;
     this.#delayMs = decisions.length > 0 ? this.#soonMs : Math.min(this.#delayMs * 2, longest);
     await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
     if (decisions.length > 0) this.#again = true;

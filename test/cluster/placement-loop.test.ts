@@ -21,8 +21,17 @@ function node(nodeId: number): CatalogueNode {
   };
 }
 
-/** Three nodes without shards; `silent` do not answer. Counts the looks: each asks every node once. */
-function watched(): {
+/** A group that all three nodes hold and the first leads, as node `nodeId` tells it. */
+function reported(group: number, nodeId: number) {
+  const status = {
+    ...{ group, node: nodeId, state: "running", role: nodeId === 1 ? "leader" : "follower" },
+    ...{ term: 1, commit: 9, peers: [], conf: { voters: [1, 2, 3], learners: [], votersOutgoing: [] } },
+  };
+  return { group, status, engine: { appliedIndex: 9, stateHash: "a", hashMarks: [] }, error: null };
+}
+
+/** Three nodes with so many shards; `silent` do not answer. Counts the looks: each asks every node once. */
+function watched(shards = 0): {
   loop: PlacementLoop;
   looks: () => number;
   silent: Set<number>;
@@ -39,7 +48,10 @@ function watched(): {
       ask: async (of) => {
         if (of === 1) asked++;
         if (silent.has(of)) throw new Error(`node ${of} does not answer`);
-        return { groups: [] } as never;
+        return {
+          node: of,
+          groups: Array.from({ length: shards }, (_, at) => reported(1024 + at, of)),
+        } as never;
       },
       command: () => Promise.reject(new Error("nothing is to be commanded")),
       decided: (decision) => expect(decision).toBeUndefined(),
@@ -62,6 +74,18 @@ test("while all is as it should be it looks less and less often, up to every two
   const before = looks();
   await pass(10 * CALM_MS);
   expect(looks() - before).toBe(10);
+});
+
+test("the more shards there are, the rarer it looks while all is as it should be, but a change it sees at once", async () => {
+  const { loop, looks } = watched(500);
+  using _ = loop;
+  await pass(60_000);
+  const before = looks();
+  await pass(50_000);
+  expect(looks() - before).toBe(5);
+  loop.nudge();
+  await pass(100);
+  expect(looks() - before).toBe(7);
 });
 
 test("a change is looked at at once, again within a tenth of a second, and then less and less often", async () => {
@@ -106,13 +130,9 @@ test("a divergence is told once, and the replica taken out of service until that
   const failures: string[] = [];
   const out = { refuses: true, why: null as string | null, gone: false };
   const reportOf = (nodeId: number) => {
-    const status = {
-      ...{ group: 1024, node: nodeId, state: "running", role: nodeId === 1 ? "leader" : "follower" },
-      ...{ term: 1, commit: 9, peers: [], conf: { voters: [1, 2, 3], learners: [], votersOutgoing: [] } },
-    };
+    const report = reported(1024, nodeId);
     const isOut = nodeId === 2 && !out.gone;
-    const engine = { appliedIndex: 9, stateHash: isOut ? "x" : "a", hashMarks: [] };
-    return { group: 1024, status, engine, error: isOut ? out.why : null };
+    return isOut ? { ...report, engine: { ...report.engine, stateHash: "x" }, error: out.why } : report;
   };
   using _ = new PlacementLoop(
     { nodeId: 1, everyMs: EVERY_MS, replaceAfterMs: 600_000 },

@@ -7,6 +7,7 @@ export { noPeers } from "./transport/alone.ts";
 export { callPeer, openPeerTransport } from "./transport/peer-transport.ts";
 export { TlsCredentials, type TlsIdentity } from "./transport/tls.ts";
 export type { PeerCredentials, PeerTransport, PeerTransportLimits } from "./transport/peer-transport.ts";
+export { limitFirstFrames, type FirstFramesOptions } from "./transport/first-frames.ts";
 export type { PeerEvent } from "./transport/peer-events.ts";
 export { beginHello, greet, PROTOCOL_VERSION, readHello } from "./transport/handshake.ts";
 export { recoverGroups } from "./recover.ts";

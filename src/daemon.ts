@@ -33,6 +33,7 @@ import { buildFacts, programVersion } from "./observability/build-facts.ts";
 import { createLog, type Log } from "./observability/log.ts";
 import { NodeMetrics } from "./observability/node-metrics.ts";
 import { announceAddresses, openCatalogue, takePlace } from "./place.ts";
+import { limitFirstFrames } from "../shards/adapters.ts";
 import { consensusClient, engineClient } from "./threads/clients.ts";
 import { reportDelay } from "./threads/delay.ts";
 import { consensusHandlers, reportHandlers } from "./threads/front-handlers.ts";
@@ -260,7 +261,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
         ? Promise.reject(new ApiError("NOT_READY", "Service unavailable: this node is stopping"))
         : cluster.handlers.groups(request, context),
   };
-  using nodeCalls = new NodeCallsServer({}, { proof, handlers, onEvent });
+  using nodeCalls = new NodeCallsServer({}, { proof, handlers, onEvent, limitFirstFrames });
   const service = new VectorService(
     { limits: config.limits, redirectWrites: config.routing.writes === "redirect" },
     { cluster },

@@ -3,7 +3,8 @@
  * unpacks it where the sender says that it is packed: too much to do for a stranger. So what the first frames of a
  * stream announce is read from the stream itself, before their bytes are there.
  */
-import { constants, type Http2Stream } from "node:http2";
+import { constants } from "node:http2";
+import { streamOf } from "./http2-stream.ts";
 
 /** Of every message: whether it is packed (1 byte) and its length (4), as gRPC has it over HTTP/2. */
 const PREFIX_BYTES = 5;
@@ -17,8 +18,10 @@ export interface FirstFramesOptions {
   readonly exceeded: (why: string) => void;
 }
 
-/** Before anything of the stream was read. */
-export function limitFirstFrames(stream: Http2Stream, options: FirstFramesOptions): void {
+/** Of a call that was just served. False: its stream cannot be watched, and it should not be served. */
+export function limitFirstFrames(call: object, options: FirstFramesOptions): boolean {
+  const stream = streamOf(call);
+  if (stream === undefined) return false;
   const { bytesMax, exceeded } = options;
   const prefix = Buffer.alloc(PREFIX_BYTES);
   let frames = options.frames;
@@ -54,4 +57,5 @@ export function limitFirstFrames(stream: Http2Stream, options: FirstFramesOption
     if (frames === 0) stop();
   };
   stream.on("data", look);
+  return true;
 }

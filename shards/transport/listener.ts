@@ -97,7 +97,7 @@ export class Listener {
     // However it ends, the stream gives its places back once each.
     const places = { proved: () => this.#unproved--, released: () => this.#streams-- };
     const session = new Session(call, this.#parts, { stream, places });
-    limitFirstFrames(stream, {
+    limitFirstFrames(call, {
       frames: HANDSHAKE_FRAMES,
       bytesMax: HANDSHAKE_FRAME_BYTES,
       exceeded: (why) => session.exceeded(why),

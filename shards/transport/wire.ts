@@ -22,7 +22,10 @@ export const PEER_SERVICE = {
 /** A dial makes a connection of its own; who opens many more on one is a stranger. */
 const STREAMS_PER_CONNECTION = 64;
 
-/** Notices a peer that is silently gone: the two together are the longest that it takes. */
+/**
+ * Notices a peer that is silently gone: the two together are the longest that it takes. A full window goes before a
+ * ping, so that a link below some 2 MiB/s is taken for gone while the queue to it is long.
+ */
 export const KEEPALIVE = { everyMs: 2_000, answerWithinMs: 2_000 } as const;
 
 /** Each dial makes a channel of its own and paces itself. */

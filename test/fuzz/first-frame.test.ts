@@ -1,4 +1,4 @@
-/** What strangers on the peer port make the node gather before they have proved anything. */
+/** What strangers make the node gather on its ports for other nodes before they have proved anything. */
 import { writeFileSync, readFileSync } from "node:fs";
 import { connect, constants, type ClientHttp2Session } from "node:http2";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -6,9 +6,10 @@ import { callPeer } from "../../shards/adapters.ts";
 import { within } from "./support/rounds.ts";
 import { Subject } from "./support/subject.ts";
 
-const PEER_PATH = "/flotilla.v1.Peers/Stream";
+/** Both ports take nodes, which prove themselves in their first two frames. */
+const PATHS = { peer: "/flotilla.v1.Peers/Stream", grpc: "/flotilla.v1.NodeCalls/Stream" } as const;
 const SECRET = "battery-staple-battery-staple";
-/** As many as may be unproved at once, with connections of their own. */
+/** More than may be unproved at once on the gRPC port, with connections of their own. */
 const STRANGERS = 100;
 /** Below what a peer may send in one frame. */
 const FRAME_BYTES = 32 << 20;
@@ -30,11 +31,11 @@ function peakMiB(): number {
 }
 const resetPeak = (): void => writeFileSync(`/proc/${subject.node.child.pid}/clear_refs`, "5");
 
-/** Sends a frame as fast as it is taken; resolves with the code of HTTP/2 that ended the stream, and bytes taken. */
-async function stranger(session: ClientHttp2Session, prefix: Buffer): Promise<number> {
+/** Sends a frame as fast as it is taken; resolves with the code of HTTP/2 that ended the stream. */
+async function stranger(session: ClientHttp2Session, path: string, prefix: Buffer): Promise<number> {
   const stream = session.request({
     ":method": "POST",
-    ":path": PEER_PATH,
+    ":path": path,
     "content-type": "application/grpc",
     "grpc-encoding": "gzip",
     te: "trailers",
@@ -65,22 +66,26 @@ function prefixOf(flag: number, length: number): Buffer {
 }
 
 test.each([
-  ["that is as large as a peer's may be", prefixOf(0, FRAME_BYTES)],
-  ["that is said to be compressed", prefixOf(1, 4_000)],
-])(
-  "a first frame %s is not gathered, however many send one",
-  async (_, prefix) => {
+  ["peer", "that is as large as a peer's may be", prefixOf(0, FRAME_BYTES)],
+  ["peer", "that is said to be compressed", prefixOf(1, 4_000)],
+  ["grpc", "that is as large as a peer's may be", prefixOf(0, FRAME_BYTES)],
+  ["grpc", "that is said to be compressed", prefixOf(1, 4_000)],
+] as const)(
+  "on the %s port a first frame %s is not gathered, however many send one",
+  async (port, _, prefix) => {
     const peer = `127.0.0.1:${subject.port("peer")}`;
     await subject.check();
     const before = subject.held().rssMiB;
     resetPeak();
-    const sessions = Array.from({ length: STRANGERS }, () => connect(`http://${peer}`));
+    const sessions = Array.from({ length: STRANGERS }, () =>
+      connect(`http://127.0.0.1:${subject.port(port)}`),
+    );
     try {
       for (const session of sessions) session.on("error", () => session.destroy());
       const codes = await within(
         ENDED_WITHIN_MS,
         `the end of ${STRANGERS} streams`,
-        Promise.all(sessions.map(async (session) => await stranger(session, prefix))),
+        Promise.all(sessions.map(async (session) => await stranger(session, PATHS[port], prefix))),
       );
       expect(new Set(codes)).toEqual(new Set([constants.NGHTTP2_ENHANCE_YOUR_CALM]));
       expect(peakMiB() - before).toBeLessThan(GROWTH_MIB);

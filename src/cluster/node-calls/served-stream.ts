@@ -46,7 +46,7 @@ export class ServedStream {
     this.#options = options;
     this.#parts = parts;
     this.#accepting = parts.proof.accept();
-    this.#stopTimer = parts.timers.after(HANDSHAKE_MS, () => this.#refuse("the handshake took too long"));
+    this.#stopTimer = parts.timers.after(HANDSHAKE_MS, () => this.refuse("the handshake took too long"));
     const { stream } = parts;
     stream.on("data", (message: Buffer) => this.#received(message));
     stream.on("end", () => {
@@ -87,7 +87,7 @@ export class ServedStream {
             this.#parts.onEvent({ kind: "connected", node: this.#from, side: "accepted" });
           }
         } catch (error) {
-          this.#refuse(error instanceof Error ? error.message : String(error));
+          this.refuse(error instanceof Error ? error.message : String(error));
         }
         return;
       case "open":
@@ -108,7 +108,8 @@ export class ServedStream {
     }
   }
 
-  #refuse(why: string): void {
+  /** Whoever it is does not get in. */
+  refuse(why: string): void {
     this.#parts.onEvent({ kind: "refused", node: this.#from, why });
     this.close(`handshake refused: ${why}`, status.UNAUTHENTICATED);
   }

@@ -1,7 +1,7 @@
-import type { Server, ServerDuplexStream } from "@grpc/grpc-js";
+import { status, type Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { systemTimers, type Timers } from "../timers.ts";
 import type { NodeCallHandlers } from "./contract.ts";
-import type { PeerProof } from "./proof.ts";
+import { PROOF_BYTES_MAX, type PeerProof } from "./proof.ts";
 import { ServedStream } from "./served-stream.ts";
 import { NODE_CALLS, type NodeCallsEvent } from "./wire.ts";
 
@@ -21,7 +21,22 @@ export interface NodeCallsServerParts {
   readonly handlers: NodeCallHandlers;
   readonly timers?: Timers;
   readonly onEvent?: (event: NodeCallsEvent) => void;
+  /**
+   * Resets a stream whose first frames announce more than they may, before a byte of them is gathered. False: it
+   * cannot be watched. Default: whatever the gRPC server takes as a message is gathered of strangers too.
+   */
+  readonly limitFirstFrames?: (call: object, limit: FirstFramesLimit) => boolean;
 }
+
+export interface FirstFramesLimit {
+  readonly frames: number;
+  readonly bytesMax: number;
+  /** Told once, when the stream has been reset. */
+  readonly exceeded: (why: string) => void;
+}
+
+/** Of a stranger: who he says he is, and the answer to our challenge. */
+const HANDSHAKE_FRAMES = 2;
 
 /** Answers the calls of other nodes on a gRPC server that somebody else binds and shuts down. */
 export class NodeCallsServer implements Disposable {
@@ -38,7 +53,8 @@ export class NodeCallsServer implements Disposable {
       handshakesMax: 64,
       ...options,
     };
-    this.#parts = { timers: systemTimers, onEvent: () => undefined, ...parts };
+    const defaults = { timers: systemTimers, onEvent: () => undefined, limitFirstFrames: () => true };
+    this.#parts = { ...defaults, ...parts };
   }
 
   /** Before the server is bound. */
@@ -62,7 +78,13 @@ export class NodeCallsServer implements Disposable {
     });
     const strangers = [...this.#streams].filter(({ from }) => from === null).length;
     this.#streams.add(served);
-    if (this.#closed) served.close("this node is stopping");
+    const watched = this.#parts.limitFirstFrames(stream, {
+      frames: HANDSHAKE_FRAMES,
+      bytesMax: PROOF_BYTES_MAX,
+      exceeded: (why) => served.refuse(why),
+    });
+    if (!watched) served.close("the stream cannot be watched", status.INTERNAL);
+    else if (this.#closed) served.close("this node is stopping");
     else if (strangers >= this.#options.handshakesMax) served.close("too many handshakes are in progress");
   }
 }

@@ -82,14 +82,15 @@ export class Listener {
   }
 
   #serve(call: ServerDuplexStream<Buffer, Buffer>): void {
-    if (this.#streams >= STREAMS_MAX || this.#unproved >= UNPROVED_MAX) {
-      call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: "too many streams" });
-      return;
-    }
     const stream = streamOf(call);
     if (stream === undefined) {
       // Without it a stranger could fill the memory: better no peers than that, and every test would say so.
       call.emit("error", { code: status.INTERNAL, details: "the stream cannot be watched" });
+      return;
+    }
+    if (this.#streams >= STREAMS_MAX || this.#unproved >= UNPROVED_MAX) {
+      call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: "too many streams" });
+      linger(stream);
       return;
     }
     this.#streams++;
@@ -171,19 +172,11 @@ class Session {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#late);
-    if (this.#unproved) this.#linger();
+    if (this.#unproved) linger(this.#stream);
     this.#settle();
     this.#places.released();
     this.#handler?.ended();
     this.#call.end();
-  }
-
-  /** Otherwise a stranger keeps half a stream, and with it his connection, for as long as he likes. */
-  #linger(): void {
-    if (this.#stream.closed) return;
-    const lingering = setTimeout(() => this.#stream.close(), LINGER_MS);
-    lingering.unref();
-    this.#stream.once("close", () => clearTimeout(lingering));
   }
 
   #greet(hello: Hello): void {
@@ -253,3 +246,11 @@ const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   notReady: "the node is starting",
   hello: "the handshake was not understood",
 };
+
+/** Otherwise a stranger keeps half a stream, and with it his connection, for as long as he likes. */
+function linger(stream: Http2Stream): void {
+  if (stream.closed) return;
+  const lingering = setTimeout(() => stream.close(), LINGER_MS);
+  lingering.unref();
+  stream.once("close", () => clearTimeout(lingering));
+}

@@ -182,6 +182,29 @@ describe("without TLS", () => {
     expect(await callPeer(transport.address, "echo", BODY, ASK)).toEqual(BODY);
   });
 
+  test("more strangers than may be unproved at once are told so, and lose their streams", async () => {
+    const { transport } = await listening(null);
+    const many = 140;
+    const headers = { ":method": "POST", ":path": STREAM_PATH, "content-type": "application/grpc" };
+    const statuses: string[] = [];
+    const sessions = Array.from({ length: 4 }, () => connectHttp2(`http://${transport.address}`));
+    onTestFinished(() => sessions.forEach((session) => session.destroy()));
+    await Promise.all(
+      Array.from({ length: many }, async (_, at) => {
+        // Silent, and with its own side open.
+        const stream = sessions[at % sessions.length]?.request(headers, { endStream: false });
+        if (stream === undefined) return;
+        stream.on("response", ({ "grpc-status": code }) => statuses.push(String(code)));
+        stream.on("error", () => stream.close());
+        stream.resume();
+        await once(stream, "close");
+      }),
+    );
+    const told = (code: status): number => statuses.filter((one) => one === String(code)).length;
+    expect([told(status.RESOURCE_EXHAUSTED), told(status.DEADLINE_EXCEEDED)]).toEqual([many - 128, 128]);
+    expect(await callPeer(transport.address, "echo", BODY, ASK)).toEqual(BODY);
+  });
+
   test("who says nothing after connecting does not keep others out", async () => {
     const { transport } = await listening(null);
     const silent = Array.from({ length: 20 }, () => {

@@ -45,7 +45,9 @@ export class ReadQueues {
     const known = routes.ofGroup.get(group);
     const gate =
       known instanceof RemoteGate && known.node === node ? known : new RemoteGate(this.#limits, node);
-    return await counted(gate, this.#routed(group, gate), call);
+    const answer = await counted(gate, this.#routed(group, gate), call);
+    gate.answeredAtMs = this.#parts.nowMs();
+    return answer;
   }
 
   /** Whether a read of the collection with these groups is to be refused, before it costs anything. */
@@ -105,11 +107,20 @@ class ThreadGate extends QueueGate {
   }
 }
 
+/** A queue that is too long moves all the same. A node that answers nothing for so long hangs, or is cut off. */
+const SILENT_MS = 100;
+
 class RemoteGate extends QueueGate {
   readonly node: number;
+  answeredAtMs = Number.NEGATIVE_INFINITY;
   constructor(limits: QueueLimits, node: number) {
     super(limits);
     this.node = node;
+  }
+
+  /** Who waits for a silent node is served by another one before long: that is no overload. */
+  override refuses(nowMs: number): boolean {
+    return nowMs - this.answeredAtMs < SILENT_MS && super.refuses(nowMs);
   }
 }
 

@@ -31,21 +31,22 @@ test("whatever reads points of an engine thread waits in its queue; asking how i
   ]).toEqual([true, true, true, true, false]);
 });
 
-test("whatever reads points of another node waits in its shard's queue; nothing else does", () => {
+test("whatever reads points of another node waits in its shard's queue; nothing else does", async () => {
   const silent: Peers = { stateOf: () => "open", call: never };
   const options = { timeoutMs: 1_000, signal: new AbortController().signal };
-  const refused = (call: (peers: Peers) => Promise<unknown>): boolean => {
+  const refused = async (call: (peers: Peers) => Promise<unknown>): Promise<boolean> => {
     const reads = queues();
+    await reads.there(GROUP, 2, () => Promise.resolve());
     void call(countedPeers(silent, reads));
     return reads.refuses(GROUPS);
   };
   expect([
-    refused((peers) => peers.call(2, "search", { ...FRESH, queries: [] }, options)),
-    refused((peers) => peers.call(2, "retrieve", { ...FRESH, ...SHAPE, ids: [] }, options)),
-    refused((peers) => peers.call(2, "scroll", { ...FRESH, ...SHAPE, from: null, limit: 1 }, options)),
-    refused((peers) => peers.call(2, "count", FRESH, options)),
-    refused((peers) => peers.call(2, "readIndex", { group: GROUP, timeoutMs: 1_000 }, options)),
-    refused((peers) => peers.call(2, "groups", {}, options)),
+    await refused((peers) => peers.call(2, "search", { ...FRESH, queries: [] }, options)),
+    await refused((peers) => peers.call(2, "retrieve", { ...FRESH, ...SHAPE, ids: [] }, options)),
+    await refused((peers) => peers.call(2, "scroll", { ...FRESH, ...SHAPE, from: null, limit: 1 }, options)),
+    await refused((peers) => peers.call(2, "count", FRESH, options)),
+    await refused((peers) => peers.call(2, "readIndex", { group: GROUP, timeoutMs: 1_000 }, options)),
+    await refused((peers) => peers.call(2, "groups", {}, options)),
   ]).toEqual([true, true, true, true, false, false]);
   expect(countedPeers(silent, queues()).stateOf(2)).toBe("open");
 });

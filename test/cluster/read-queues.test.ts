@@ -65,6 +65,7 @@ describe("reads are refused where they would wait", () => {
   test("shards that another node answers for have a queue each, where they were asked last", async () => {
     const reads = queues();
     const held = new Held();
+    for (const collection of [1, 2]) await reads.there(groupOf(collection), 2, () => Promise.resolve());
     for (let call = 0; call < 4; call++) held.add((end) => reads.there(groupOf(1), 2, end));
     held.add((end) => reads.there(groupOf(2), 2, end));
     expect([1, 2].map((collection) => reads.refuses(groups(collection)))).toEqual([true, false]);
@@ -73,6 +74,24 @@ describe("reads are refused where they would wait", () => {
     expect(reads.refuses(groups(1))).toBe(false);
     held.add((end) => reads.here(groupOf(1), 0, end));
     expect(reads.refuses(groups(1))).toBe(false);
+    await held.release();
+  });
+
+  test("a node that answers nothing is not overloaded: whoever waits for it goes on waiting", async () => {
+    let nowMs = 0;
+    const reads = new ReadQueues({ max: 4, overloaded: 1 }, { nowMs: () => nowMs, look: () => undefined });
+    const held = new Held();
+    await reads.there(groupOf(1), 2, () => Promise.resolve());
+    for (let call = 0; call < 5; call++) held.add((end) => reads.there(groupOf(1), 2, end));
+    const refused = [99, 100, 10_000].map((at) => {
+      nowMs = at;
+      return reads.refuses(groups(1));
+    });
+    expect(refused).toEqual([true, false, false]);
+    await expect(reads.there(groupOf(1), 2, () => Promise.reject(new Error("cut off")))).rejects.toThrow();
+    expect(reads.refuses(groups(1))).toBe(false);
+    await reads.there(groupOf(1), 2, () => Promise.resolve());
+    expect(reads.refuses(groups(1))).toBe(true);
     await held.release();
   });
 

@@ -1,5 +1,5 @@
 /**
- * HTTP/2 lets a sender have 64 KiB unacknowledged by default, which a stream of pieces fills four times a piece: every
+ * HTTP/2 lets a sender have 64 KiB unacknowledged by default, which a stream of pieces fills eight times a piece: every
  * time both sides wait for each other. The library's clients have an option for it, its servers have none, so a served
  * stream is looked up inside the call. Where that fails, transfers are slower, nothing else.
  */

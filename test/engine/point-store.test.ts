@@ -148,3 +148,17 @@ test("a copy is made while writes go on, and holds what was written before it be
   expect(ids.length).toBe(405);
   expect(ids).not.toContain(2_000);
 });
+
+test("each point is visited once, in order of labels, however many there are", () => {
+  using directory = temporaryDirectory();
+  using store = openStore(directory.path);
+  for (const count of [0, 1, 1_999, 2_000, 4_001]) {
+    store.write(() => {
+      for (let label = store.pointsFrom(null, 10_000).length; label < count; label++)
+        put(store, label, `${label}`);
+    });
+    const seen: [number, PointId, number][] = [];
+    store.each((label, id, version) => seen.push([label, id, version]));
+    expect(seen).toEqual(Array.from({ length: count }, (_, label) => [label, `${label}`, 1]));
+  }
+});

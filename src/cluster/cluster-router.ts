@@ -317,9 +317,14 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const { nodeId } = this.#options;
     const { shards } = this.#collection(name);
     const serving = { ...this.#parts, nodeId, shards: this.#parts.controller };
-    const { groups } = await groupReports(serving, signal);
+    const { groups } = await groupReports(
+      serving,
+      signal,
+      shards.map(({ group }) => group),
+    );
+    const reports = new Map(groups.map((report) => [report.group, report]));
     return shards.map(({ shard, group }) => {
-      const report = groups.find((known) => known.group === group) ?? null;
+      const report = reports.get(group) ?? null;
       return ownShard({ shard, group, node: nodeId, leader: this.#leaders.of(group) }, report);
     });
   }

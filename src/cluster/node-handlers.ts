@@ -107,7 +107,7 @@ export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
   };
 }
 
-/** Every group that is, or should be, open on this node. */
+/** Every group that is, or should be, open on this node; or those of `only`. */
 export async function groupReports(
   {
     nodeId,
@@ -117,11 +117,15 @@ export async function groupReports(
     roles,
   }: Omit<NodeHandlersParts, "local" | "timers" | "node" | "restart" | "callers">,
   signal: AbortSignal,
+  only?: readonly number[],
 ): Promise<{ readonly node: number; readonly groups: readonly GroupReport[] }> {
-  const statuses = new Map(
-    (await mapped(consensus.statuses())).map((status): [number, GroupStatus] => [status.group, status]),
-  );
-  const numbers = new Set([...statuses.keys(), ...shards.places().map(({ group }) => group)]);
+  const asked: Promise<readonly (GroupStatus | null)[]> =
+    only === undefined
+      ? consensus.statuses()
+      : Promise.all(only.map(async (group) => await consensus.status(group)));
+  const told = (await mapped(asked)).filter((status) => status !== null);
+  const statuses = new Map(told.map((status): [number, GroupStatus] => [status.group, status]));
+  const numbers = new Set(only ?? [...statuses.keys(), ...shards.places().map(({ group }) => group)]);
   const groups = await Promise.all(
     [...numbers]
       .sort((a, b) => a - b)

@@ -11,14 +11,18 @@ import { NodeId } from "../../shards/index.ts";
 import { DIVERGED, divergences, groupViews, type Divergence, type NodeGroups } from "./group-views.ts";
 import type { NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
 
-/** A node that does not say within this time what it holds counts as away in this round. */
+/** A node that does not say within this time what it holds counts as away in this round ... */
 const ANSWER_MS = 1_000;
+/** ... and for a thousand shards of a busy node it has a few seconds. */
+const ANSWER_MS_PER_GROUP = 3;
 /** How long a membership change may take before the next round looks again. */
 const CHANGE_MS = 5_000;
 /** Between two looks while nothing is wrong and nothing changes: each asks every node about every shard ... */
 const CALM_MS = 2_000;
 /** ... so the more shards, the rarer: a thousand, looked at every 2 s, cost an idle node a tenth of a core. */
 const CALM_MS_PER_GROUP = 20;
+/** The same while something is amiss: looking must not be what keeps the nodes from answering in time. */
+const EVERY_MS_PER_GROUP = 2;
 /** Between the first two looks after a change. */
 const SOON_MS = 40;
 
@@ -138,17 +142,23 @@ export class PlacementLoop implements Disposable {
     await this.#takeOutOfService(divergences(this.#groups));
     const view = this.#view();
     const decisions = plan(view);
-    const { everyMs } = this.#options;
-    const calmMs = Math.max(CALM_MS, CALM_MS_PER_GROUP * view.groups.size);
-    const longest = isCalm(view) ? Math.max(calmMs, everyMs) : everyMs;
+    const { size } = view.groups;
+    const everyMs = Math.max(this.#options.everyMs, EVERY_MS_PER_GROUP * size);
+    const longest = isCalm(view) ? Math.max(CALM_MS, CALM_MS_PER_GROUP * size, everyMs) : everyMs;
     this.#delayMs = decisions.length > 0 ? this.#soonMs : Math.min(this.#delayMs * 2, longest);
     await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
     if (decisions.length > 0) this.#again = true;
   }
 
+  get #answerMs(): number {
+    const collections = this.#parts.catalogue.collections();
+    const groups = collections.reduce((sum, { placement }) => sum + placement.length, 0);
+    return ANSWER_MS + ANSWER_MS_PER_GROUP * groups;
+  }
+
   async #ask(node: number): Promise<void> {
     try {
-      this.#groups.set(node, await this.#parts.ask(node, "groups", {}, ANSWER_MS));
+      this.#groups.set(node, await this.#parts.ask(node, "groups", {}, this.#answerMs));
       this.#seen.set(node, this.#parts.nowMs());
     } catch (error) {
       // Away, or too busy to say: the view tells for how long.

@@ -42,8 +42,6 @@ export async function openShardData(
   try {
     // What an earlier process applied is made durable first: the log below it may be dropped.
     store.checkpoint();
-    // A new file is on disk only when its name is.
-    await syncDirectory(data);
     const renumbered = store.state().nextLabel >= RENUMBER_FROM;
     if (renumbered) {
       await removeGraphs(data, null);
@@ -51,11 +49,15 @@ export async function openShardData(
     }
     const live = new LivePoints();
     store.each((label, id, version) => live.set(label, id, version));
+    const writer = new Writer(spec, store);
+    // Many shards are opened at once: all would hold their files while they wait for the disk.
+    store.restNow();
+    // A new file is on disk only when its name is.
+    await syncDirectory(data);
     const graph = await graphOf(data, opening);
     const tail = new ExactTail(spec);
     const graphs = { main: graph.graph, fill: null, lastSearchMs: -Infinity };
     const parts: ShardParts = { ...opening, store, live, tail, graphs };
-    const writer = new Writer(spec, store);
     const differences = reconcile(parts);
     const indexer = new Indexer(parts, {
       directory: data,

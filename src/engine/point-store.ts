@@ -72,7 +72,13 @@ export class PointStore {
   rest(): boolean {
     const used = this.#used;
     this.#used = false;
-    if (used || this.#copies > 0) return false;
+    return !used && this.restNow();
+  }
+
+  /** The same, however recently it was used. */
+  restNow(): boolean {
+    this.#used = false;
+    if (this.#copies > 0) return false;
     if (this.#handle === null) return true;
     this.checkpoint();
     this.#release();

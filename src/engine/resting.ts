@@ -28,8 +28,6 @@ export class Resting {
     this.#searcher = parts.searcher;
     this.#failed = parts.failed;
     shard.store.onWake = () => this.#watch();
-    // A node that starts would otherwise hold the files of all its shards at once. Opening it used it.
-    shard.store.rest();
     this.#rest();
   }
 

@@ -23,6 +23,7 @@ describe("a signed token", () => {
       name: "token:app",
       credential: { kind: "token" },
       rights: { kind: "collections", list: [{ collection: "docs-*", access: "rw" }] },
+      valid: { fromMs: null, untilMs: NOW_MS + 65_000 },
     },
     later: "refused",
   };

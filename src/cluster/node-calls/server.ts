@@ -1,4 +1,4 @@
-import { status, type Server, type ServerDuplexStream } from "@grpc/grpc-js";
+import type { Server, ServerDuplexStream } from "@grpc/grpc-js";
 import { systemTimers, type Timers } from "../timers.ts";
 import type { NodeCallHandlers } from "./contract.ts";
 import { PROOF_BYTES_MAX, type PeerProof } from "./proof.ts";
@@ -83,7 +83,7 @@ export class NodeCallsServer implements Disposable {
       bytesMax: PROOF_BYTES_MAX,
       exceeded: (why) => served.refuse(why),
     });
-    if (!watched) served.close("the stream cannot be watched", status.INTERNAL);
+    if (!watched) served.refuse("the stream cannot be watched");
     else if (this.#closed) served.close("this node is stopping");
     else if (strangers >= this.#options.handshakesMax) served.close("too many handshakes are in progress");
   }

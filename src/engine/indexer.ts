@@ -12,6 +12,8 @@ import { prepared } from "./vectors.ts";
 
 /** Vectors read from the store at once while filling a graph. */
 const FILL_BLOCK_BYTES = 1 << 18;
+/** Up to this share of its limit the tail may grow for the sake of writes. */
+const YIELDING_SHARE = 1 / 2;
 
 export class Indexer {
   readonly #parts: ShardParts;
@@ -25,7 +27,8 @@ export class Indexer {
   #saving: Promise<boolean> | null = null;
   #cancelTimer: (() => void) | null = null;
   #endRest: (() => void) | null = null;
-  #sliceTookMs = 0;
+  #restUntilMs = 0;
+  #writtenAtMs = Number.NEGATIVE_INFINITY;
   #closing = false;
   #pressed = false;
   #unsaved = 0;
@@ -95,7 +98,9 @@ export class Indexer {
           break;
       }
     }
-    if (changes.length > 0) this.wake();
+    if (changes.length === 0) return;
+    this.#writtenAtMs = this.#parts.clock.nowMs();
+    this.wake();
   }
 
   #forget(label: number): void {
@@ -221,6 +226,13 @@ export class Indexer {
     return nowMs - this.#parts.graphs.lastSearchMs < this.#parts.options.busyForMs;
   }
 
+  /** Writes came in a moment ago, and the tail has room for more: indexing can wait, whoever wrote does. */
+  #yieldsToWrites(nowMs: number): boolean {
+    const { graphs, options } = this.#parts;
+    if (nowMs - this.#writtenAtMs >= options.busyForMs) return false;
+    return graphs.fill === null && !this.#isFull(YIELDING_SHARE);
+  }
+
   /** How long background work may go on from `nowMs` before searches get their turn. */
   sliceMs(nowMs: number): number {
     const { options } = this.#parts;
@@ -228,21 +240,25 @@ export class Indexer {
   }
 
   #slice(): void {
-    const { clock } = this.#parts;
+    const { clock, options } = this.#parts;
     const startedMs = clock.nowMs();
     const endMs = startedMs + this.sliceMs(startedMs);
     let steps = 0;
     do this.#step(steps++);
     while (this.#hasWork() && clock.nowMs() < endMs);
-    this.#sliceTookMs = clock.nowMs() - startedMs;
+    const nowMs = clock.nowMs();
+    this.#restUntilMs = nowMs + (nowMs - startedMs) * (1 / options.busyShare - 1);
   }
 
-  /** While searches come in, the thread is free for them for a share of the time: most then find it waiting. */
+  /**
+   * While searches or writes come in, the thread is free for them for a share of the time: most then find it waiting.
+   * One that never sleeps is also the last the system wakes for them when processors are short.
+   */
   async #rest(): Promise<void> {
-    const { clock, options } = this.#parts;
-    const restMs = this.#sliceTookMs * (1 / options.busyShare - 1);
-    this.#sliceTookMs = 0;
-    if (restMs <= 0 || !this.isBusy(clock.nowMs())) return;
+    const { clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const restMs = this.#restUntilMs - nowMs;
+    if (restMs <= 0 || !(this.isBusy(nowMs) || this.#yieldsToWrites(nowMs))) return;
     await new Promise<void>((resolve) => {
       const cancel = clock.after(restMs, resolve);
       this.#endRest = () => {

@@ -4,9 +4,12 @@ export interface EngineOptions {
   readonly sliceMs: number;
   /** The same while searches come in: a search waits for at most one slice. */
   readonly busySliceMs: number;
-  /** The most of the thread's time that background work takes while searches come in, above 0 to 1. */
+  /**
+   * The most of the thread's time that background work takes while searches come in, or writes and the tail is not half
+   * full; above 0 to 1.
+   */
   readonly busyShare: number;
-  /** How long after a search the thread counts as busy, ms. */
+  /** How long after a search or a write more of them are expected, ms. */
   readonly busyForMs: number;
   /** Points that may wait for the graph; each costs every search its share of a scan. Past it writes wait. */
   readonly tailPointsMax: number;

@@ -190,18 +190,23 @@ describe("writing", () => {
     expect(tail).toBeLessThan(50 + 20);
   });
 
-  test("while searches come in, the indexer rests for the share of time that is theirs", async () => {
-    const restsAfter = async (searches: boolean): Promise<readonly number[]> => {
+  test("while searches come in, or writes with room left, the indexer leaves them a share of the time", async () => {
+    const STEP_MS = 10;
+    const restsAfter = async (
+      searches: boolean,
+      options: { readonly tailPointsMax: number; readonly busyForMs?: number },
+    ): Promise<readonly number[]> => {
       using directory = temporaryDirectory();
       const rests: number[] = [];
       let nowMs = 0;
       await using engine = await openEngine(directory.path, {
         options: {
-          ...{ busyForMs: Infinity, busyShare: 0.25 },
+          ...{ busyForMs: Infinity, busyShare: 0.25, ...options },
           ...{ saveIdleMs: 1e9, restAfterMs: 1e9, commitAfterMs: 1e9 },
         },
         clock: {
-          nowMs: () => (nowMs += 1),
+          // Every look at the clock finds the slice over: one point each.
+          nowMs: () => (nowMs += STEP_MS),
           after: (ms, callback) => {
             if (ms < 1e9) rests.push(ms);
             setImmediate(callback);
@@ -214,12 +219,16 @@ describe("writing", () => {
       await engine.idle();
       return rests;
     };
-    expect(await restsAfter(false)).toEqual([]);
-    const rests = await restsAfter(true);
-    expect(rests.length).toBeGreaterThan(1);
-    // A slice took some ticks of this clock; three times as long is left to searches.
-    for (const ms of rests) expect(ms % 3).toBe(0);
-    for (const ms of rests) expect(ms).toBeGreaterThanOrEqual(3);
+    expect(await restsAfter(true, { tailPointsMax: 1_000, busyForMs: 0 })).toEqual([]);
+    const bySearches = await restsAfter(true, { tailPointsMax: 20 });
+    const byWrites = await restsAfter(false, { tailPointsMax: 1_000 });
+    for (const rests of [bySearches, byWrites]) {
+      expect(rests).toHaveLength(19);
+      // A slice took two looks at the clock; three times as long is left to others, of which one look has passed.
+      for (const ms of rests) expect(ms).toBe(3 * 2 * STEP_MS - STEP_MS);
+    }
+    // From half of its limit on the tail is emptied first: of twenty points nine are left to rest before.
+    expect(await restsAfter(false, { tailPointsMax: 20 })).toHaveLength(9);
   });
 });
 

@@ -70,12 +70,18 @@ export interface ApplyOp {
 export interface CapturedSnapshot extends AsyncDisposable {
   readonly index: LogIndex;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
-  /** Where the files lie on this machine, when they do: they may be linked from there, and changed only by the link. */
+  /**
+   * Where the files lie on this machine, when they do, on disk and verified: they may be linked from there, and changed
+   * only by the link.
+   */
   readonly directory?: string | undefined;
   /** Where the files can be read on this machine without asking; they are nobody's to link or to change. */
   readonly readableIn?: string | undefined;
-  /** `length` bytes at `offset`, fewer only at the end of the file. */
-  read(name: string, offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * `length` bytes at `offset`, fewer only at the end of the file. They may lie in `into`, which has room for them and is
+   * left alone until this is answered.
+   */
+  read(name: string, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
 }
 
 // ------------------------------------------------------------------------------------------------------- the log

@@ -56,6 +56,7 @@ const SYSTEM_TIME: PaceTime = { nowMs: () => performance.now(), wait: (ms) => pa
 export interface SnapshotWire {
   onFrame: (frame: Buffer) => void;
   onEnd: (failure: Error) => void;
+  /** Lent until the receiver has answered it. */
   write(frame: Buffer): void;
 }
 
@@ -71,16 +72,17 @@ export async function sendSnapshot(wire: SnapshotWire, out: Outgoing): Promise<b
   const total = snapshot.files.reduce((sum, file) => sum + file.bytes, 0);
   const pace = new Pace(out.bytesPerSecond, out.time ?? SYSTEM_TIME);
   let sent = offsets.reduce((sum, offset) => sum + offset, 0);
-  let unacknowledged = 0;
-  for await (const { at, offset, piece } of piecesAhead(snapshot, offsets)) {
+  const free: PieceFrame[] = [];
+  const unacknowledged: PieceFrame[] = [];
+  for await (const piece of piecesAhead(snapshot, offsets, free)) {
     await pace.wait(piece.length);
-    wire.write(pack(["piece", at, offset, piece, crc32(piece)]));
+    wire.write(piece.frame);
     sent += piece.length;
-    unacknowledged++;
-    if (unacknowledged < WINDOW) continue;
+    unacknowledged.push(piece);
+    if (unacknowledged.length < WINDOW) continue;
     const [answer] = await answers.next();
     if (answer !== "got") return false;
-    unacknowledged--;
+    free.push(unacknowledged.shift() as PieceFrame);
     out.progress(sent, total);
   }
   for (;;) {
@@ -90,41 +92,73 @@ export async function sendSnapshot(wire: SnapshotWire, out: Outgoing): Promise<b
   }
 }
 
-interface Piece {
-  readonly at: number;
-  readonly offset: number;
-  readonly piece: Uint8Array;
+/**
+ * A frame that a piece is read into, sent from, and lent again for the next one once the receiver has it: that makes no
+ * copy of it, and leaves the collector alone, which goes through the heap whenever so much was allocated beside it.
+ *
+ * The bytes are those of `pack(["piece", file, offset, data, crc])`, with numbers of a fixed length.
+ */
+class PieceFrame {
+  readonly #bytes = Buffer.allocUnsafeSlow(HEAD_BYTES + PIECE_BYTES + TAIL_BYTES);
+  #length = 0;
+
+  /** Fills it from the file at position `at`. */
+  async read(snapshot: CapturedSnapshot, at: number, offset: number): Promise<this> {
+    const { name, bytes: size } = snapshot.files[at] as CapturedSnapshot["files"][number];
+    const wanted = Math.min(PIECE_BYTES, size - offset);
+    const data = this.#bytes.subarray(HEAD_BYTES, HEAD_BYTES + wanted);
+    const piece = await snapshot.read(name, offset, wanted, data);
+    if (piece.length < wanted)
+      throw new RangeError(`${name} ends at ${offset + piece.length}, not at ${size}`);
+    if (piece.buffer !== data.buffer) data.set(piece);
+    this.#length = wanted;
+    this.#bytes.set(PIECE_HEAD);
+    this.#bytes.writeUInt32BE(at, PIECE_HEAD.length);
+    this.#bytes[PIECE_HEAD.length + 4] = FLOAT64;
+    this.#bytes.writeDoubleBE(offset, PIECE_HEAD.length + 5);
+    this.#bytes[PIECE_HEAD.length + 13] = BIN32;
+    this.#bytes.writeUInt32BE(wanted, PIECE_HEAD.length + 14);
+    this.#bytes[HEAD_BYTES + wanted] = UINT32;
+    this.#bytes.writeUInt32BE(crc32(data), HEAD_BYTES + wanted + 1);
+    return this;
+  }
+
+  /** Of the file. */
+  get length(): number {
+    return this.#length;
+  }
+  get frame(): Buffer {
+    return this.#bytes.subarray(0, HEAD_BYTES + this.#length + TAIL_BYTES);
+  }
 }
 
+// Of MessagePack: an array of five, a string of five, and whose numbers follow.
+const [UINT32, FLOAT64, BIN32] = [0xce, 0xcb, 0xc6];
+const PIECE_HEAD = Buffer.from([0x95, 0xa5, ...Buffer.from("piece"), UINT32]);
+const HEAD_BYTES = PIECE_HEAD.length + 4 + (1 + 8) + (1 + 4);
+const TAIL_BYTES = 1 + 4;
+
 /** What the receiver lacks, in order; the next pieces are read while one is on its way. */
-async function* piecesAhead(snapshot: CapturedSnapshot, held: readonly number[]): AsyncGenerator<Piece> {
-  const ahead: Promise<Piece>[] = [];
+async function* piecesAhead(
+  snapshot: CapturedSnapshot,
+  held: readonly number[],
+  free: PieceFrame[],
+): AsyncGenerator<PieceFrame> {
+  const ahead: Promise<PieceFrame>[] = [];
   try {
     for (const [at, file] of snapshot.files.entries())
       for (let offset = held[at] ?? 0; offset < file.bytes; offset += PIECE_BYTES) {
-        const read = pieceAt(snapshot, file, at, offset);
+        const read = (free.pop() ?? new PieceFrame()).read(snapshot, at, offset);
         // Whoever waits for it is told of a failure; nobody may, when an earlier piece failed.
         read.catch(() => undefined);
         ahead.push(read);
-        if (ahead.length > READ_AHEAD) yield await (ahead.shift() as Promise<Piece>);
+        if (ahead.length > READ_AHEAD) yield await (ahead.shift() as Promise<PieceFrame>);
       }
     for (const read of ahead.splice(0)) yield await read;
   } finally {
     // The caller closes the snapshot next: nothing may still be reading it.
     await Promise.allSettled(ahead);
   }
-}
-
-async function pieceAt(
-  snapshot: CapturedSnapshot,
-  { name, bytes: size }: { readonly name: string; readonly bytes: number },
-  at: number,
-  offset: number,
-): Promise<Piece> {
-  const wanted = Math.min(PIECE_BYTES, size - offset);
-  const piece = await snapshot.read(name, offset, wanted);
-  if (piece.length < wanted) throw new RangeError(`${name} ends at ${offset + piece.length}, not at ${size}`);
-  return { at, offset, piece };
 }
 
 /** The frames that come back, one at a time. */

@@ -54,12 +54,12 @@ export class OpenFiles {
     this.#directory = directory;
   }
 
-  /** Fewer bytes than `length` only at the end of the file; a buffer of their own. */
-  async read(name: string, offset: number, length: number): Promise<Uint8Array> {
+  /** Fewer bytes than `length` only at the end of the file; in `into`, or in a buffer of their own. */
+  async read(name: string, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     let opening = this.#handles.get(name);
     if (opening === undefined) this.#handles.set(name, (opening = open(join(this.#directory, name), "r")));
     const handle = await opening;
-    const bytes = Buffer.allocUnsafeSlow(length);
+    const bytes = into ?? Buffer.allocUnsafeSlow(length);
     const { bytesRead } = await handle.read(bytes, 0, length, offset);
     return bytes.subarray(0, bytesRead);
   }

@@ -30,11 +30,15 @@ export interface OpenedShard {
   readonly resting: Resting;
 }
 
-/** `failed` is told when background work meets what it cannot go on from. */
+/**
+ * `failed` is told when background work meets what it cannot go on from. `isVerified`: all files were compared with
+ * their hashes a moment ago.
+ */
 export async function openShardData(
   data: string,
   opening: OpeningParts,
   failed: (error: Error) => void,
+  isVerified = false,
 ): Promise<OpenedShard> {
   const { options, spec } = opening;
   const { cacheBytes, walBytes } = options;
@@ -54,7 +58,7 @@ export async function openShardData(
     store.restNow();
     // A new file is on disk only when its name is.
     await syncDirectory(data);
-    const graph = await graphOf(data, opening);
+    const graph = await graphOf(data, opening, isVerified);
     const tail = new ExactTail(spec);
     const graphs = { main: graph.graph, fill: null, lastSearchMs: -Infinity };
     const parts: ShardParts = { ...opening, store, live, tail, graphs };
@@ -93,8 +97,9 @@ export async function closeShardData(shard: OpenedShard, save: boolean): Promise
 async function graphOf(
   data: string,
   { emit, spec }: OpeningParts,
+  isVerified: boolean,
 ): Promise<{ readonly graph: HnswGraph; readonly isSaved: boolean; readonly why: string | null }> {
-  const loaded = await loadGraph(data, spec);
+  const loaded = await loadGraph(data, spec, isVerified);
   switch (loaded.kind) {
     case "loaded":
       await removeGraphs(data, loaded.manifest.file);

@@ -243,10 +243,11 @@ export class ShardEngine implements Engine {
     const { data, indexer, parts, writer } = this.#shard;
     const { clock, options, spec } = this.#opening;
     // Whoever receives it would have to insert again what the saved graph lacks: more than a tail holds is a rebuild.
-    if (indexer.unsaved > options.tailPointsMax / 4) await indexer.save();
+    const saving = indexer.unsaved > options.tailPointsMax / 4 ? indexer.save() : Promise.resolve();
     writer.flush();
     return captureSnapshot({
       store: parts.store,
+      saving,
       isBusy: () => indexer.isBusy(clock.nowMs()),
       spec,
       data,
@@ -272,7 +273,7 @@ export class ShardEngine implements Engine {
     const old = this.#shard;
     await adoptData(this.#directory, staged);
     try {
-      this.#shard = await openShardData(staged, this.#opening, (error) => this.#stop(error));
+      this.#shard = await openShardData(staged, this.#opening, (error) => this.#stop(error), true);
     } catch (thrown) {
       throw this.#stop(errorOf(thrown));
     }

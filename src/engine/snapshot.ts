@@ -20,6 +20,8 @@ export async function captureSnapshot(from: {
   readonly data: string;
   /** Does not exist yet; removed when the snapshot is disposed of. */
   readonly into: string;
+  /** A save of the graph that is under way: its labels are in the store already, so in the copy too. */
+  readonly saving: Promise<unknown>;
   /** Searches or writes are waiting for the thread. */
   readonly isBusy: () => boolean;
   /** The applied index of a copied store. */
@@ -28,11 +30,13 @@ export async function captureSnapshot(from: {
   const { into } = from;
   await mkdir(into);
   try {
-    await from.store.copyTo(join(into, POINTS_FILE), () =>
+    const copying = from.store.copyTo(join(into, POINTS_FILE), () =>
       from.isBusy() ? PAGES_PER_STEP : IDLE_PAGES_PER_STEP,
     );
+    await Promise.all([copying, from.saving]);
     const index = from.indexOf(join(into, POINTS_FILE));
-    const found = [{ name: POINTS_FILE, sha256: null }, ...(await linkGraph(from.data, into, from.spec))];
+    const graph = await linkGraph(from.data, into, { spec: from.spec, index });
+    const found = [{ name: POINTS_FILE, sha256: null }, ...graph];
     const files = [];
     for (const { name, sha256 } of found) {
       const file = join(into, name);
@@ -51,10 +55,17 @@ interface Linked {
   readonly sha256: string | null;
 }
 
-// A link keeps the file while the shard replaces its saved graph by a newer one.
-async function linkGraph(data: string, into: string, spec: VectorSpec): Promise<readonly Linked[]> {
+/**
+ * A link keeps the file while the shard replaces its saved graph by a newer one. One that is newer than the copied
+ * store at `index` may hold labels that this would give away again.
+ */
+async function linkGraph(
+  data: string,
+  into: string,
+  { spec, index }: { readonly spec: VectorSpec; readonly index: number },
+): Promise<readonly Linked[]> {
   const manifest = await savedGraph(data, spec);
-  if (manifest === null) return [];
+  if (manifest === null || manifest.appliedIndex > index) return [];
   const linked = [
     { name: manifest.file, sha256: manifest.sha256 },
     { name: "graph.json", sha256: null },
@@ -86,7 +97,10 @@ function openSnapshot(directory: string, index: number, files: EngineSnapshot["f
   };
 }
 
-/** Brings the files into `staged`, by links where they lie on this disk, and verifies them; throws SNAPSHOT_CORRUPT. */
+/**
+ * Brings the files into `staged`: by links where they lie on this disk, synced and verified; else by copies, which are
+ * verified here. Throws SNAPSHOT_CORRUPT.
+ */
 export async function receiveSnapshot(
   snapshot: Pick<EngineSnapshot, "files" | "read" | "directory">,
   staged: string,
@@ -97,7 +111,8 @@ export async function receiveSnapshot(
     if (!/^[a-z0-9-]+\.[a-z]+$/.test(name))
       throw new EngineError("SNAPSHOT_CORRUPT", `${JSON.stringify(name)} is no name of a snapshot's file`);
     const file = join(staged, name);
-    if (!(await linked(snapshot.directory, name, file))) await copied(snapshot, { name, bytes }, file);
+    if (await linked(snapshot.directory, name, file)) continue;
+    await copied(snapshot, { name, bytes }, file);
     await syncFile(file);
     const found = await sha256Of(file);
     if (found !== sha256)

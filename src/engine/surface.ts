@@ -74,7 +74,10 @@ export interface SearchOptions {
 export interface EngineSnapshot extends AsyncDisposable {
   readonly index: number;
   readonly files: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
-  /** Where the files lie on this machine, when they do: they may be linked from there, and changed only by the link. */
+  /**
+   * Where the files lie on this machine, when they do, on disk and verified: they may be linked from there, and changed
+   * only by the link.
+   */
   readonly directory?: string | undefined;
   /** Where the files can be read on this machine without asking; they are nobody's to link or to change. */
   readonly readableIn?: string | undefined;

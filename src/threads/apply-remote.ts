@@ -78,8 +78,8 @@ export class RemoteApplyOp implements ApplyOp {
     return {
       index: LogIndex(index),
       files,
-      read: (name, offset, length) =>
-        open?.read(name, offset, length) ??
+      read: (name, offset, length, into) =>
+        open?.read(name, offset, length, into) ??
         this.#holder.call("readCaptured", { capture, name, offset, length }),
       [Symbol.asyncDispose]: async () => {
         await open?.close();

@@ -122,6 +122,8 @@ export class Indexer {
       this.#pressed = true;
       this.#parts.emit({ kind: "backPressure", active: true, tail: this.#parts.tail.size });
     }
+    // It rests for writes, and now they wait for it.
+    if (!this.isBusy(this.#parts.clock.nowMs())) this.#endRest?.();
     // Some room at once rather than point by point: a transaction has a fixed price.
     await this.#until(() => !this.#isFull(7 / 8));
   }

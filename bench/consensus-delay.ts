@@ -1,13 +1,16 @@
 /** How late the consensus thread's turns come under a 32 MB body, a bulk import and long exact searches. */
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { batchesOf, WorkDir } from "../src/cli/bench/loaded-set.ts";
 import { NodeProcess } from "../src/cli/bench/node-process.ts";
 import { HttpClient } from "../src/cli/http-client.ts";
 import { createCollection } from "../src/cli/import/target.ts";
 import { upload } from "../src/cli/import/upload.ts";
 import { call, collectionPath } from "../src/cli/rest.ts";
+import { compiledFile } from "../src/cli/project.ts";
 import { vectorJson } from "../src/cli/vector-json.ts";
 import type { Figure } from "./figures/context.ts";
 import { flag } from "./figures/flags.ts";
@@ -63,9 +66,12 @@ export async function delayFigures(points: number, say: (line: string) => void):
       ),
   };
   const figures: Figure[] = [];
+  const idle = new Worker(compiledFile("bench/support/idle-thread.ts"));
   for (const [name, work] of Object.entries(phases)) {
+    await idleDelayMs(idle);
     const found = await worstDuring(client, work);
-    say(`${name}: ${found.toFixed(1)} ms`);
+    const idleThreadMs = await idleDelayMs(idle);
+    say(`${name}: ${found.toFixed(1)} ms; a thread that does nothing: ${idleThreadMs.toFixed(1)} ms`);
     figures.push({
       figure: "delay",
       what: `longest delay of a consensus turn ${name}`,
@@ -73,12 +79,21 @@ export async function delayFigures(points: number, say: (line: string) => void):
       limit: LIMIT_MS,
       rule: "atMost",
       unit: "ms",
-      detail: {},
+      detail: { idleThreadMs },
     });
     // What this phase left in the metric must not be counted for the next one.
     await sleep(FORGOTTEN_AFTER_MS);
   }
+  await idle.terminate();
   return figures;
+}
+
+/** The longest delay of the idle thread's turns since it was last asked. */
+async function idleDelayMs(idle: Worker): Promise<number> {
+  const answer = once(idle, "message");
+  idle.postMessage(null);
+  const [delayMs] = (await answer) as [number];
+  return delayMs;
 }
 
 async function worstDuring(client: HttpClient, work: () => Promise<unknown>): Promise<number> {

@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { WorkDir } from "../src/cli/bench/loaded-set.ts";
+import { untilIndexed, WorkDir } from "../src/cli/bench/loaded-set.ts";
 import { HttpClientError } from "../src/cli/http-client.ts";
 import { call } from "../src/cli/rest.ts";
 import { flag } from "./figures/flags.ts";
@@ -133,6 +133,7 @@ async function searches(
   ];
 }
 
+/** Everything is in the graph when it resolves, on the first node. */
 async function fill(store: FlotillaStore, points: number): Promise<void> {
   for (let from = 0; from < points; from += BATCH) {
     const batch = Array.from({ length: Math.min(BATCH, points - from) }, (_, at) => {
@@ -143,6 +144,7 @@ async function fill(store: FlotillaStore, points: number): Promise<void> {
     if (!(await store.write(0, `{"points":[${batch.join(",")}]}`)))
       throw new Error(`batch at ${from} failed`);
   }
+  await untilIndexed(store.client(0), COLLECTION, points);
 }
 
 function sizeOf(directory: string): number {

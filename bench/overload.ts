@@ -1,7 +1,7 @@
 /** Twice the load that a node can serve: what the accepted requests feel, what the others are told, and what it costs. */
 import { join } from "node:path";
 import { residentBytes } from "../src/cli/bench/machine.ts";
-import { WorkDir } from "../src/cli/bench/loaded-set.ts";
+import { untilIndexed, WorkDir } from "../src/cli/bench/loaded-set.ts";
 import { NodeProcess } from "../src/cli/bench/node-process.ts";
 import { summarise } from "../src/cli/bench/statistics.ts";
 import { HttpClient } from "../src/cli/http-client.ts";
@@ -41,6 +41,7 @@ export async function main(args: readonly string[]): Promise<void> {
     await using node = await NodeProcess.start({ dataDir: join(work.path, "node") });
     using client = new HttpClient({ url: node.url, connections: CONNECTIONS });
     await load(client, points);
+    await untilIndexed(client, COLLECTION, points);
     const searches = Array.from({ length: QUERIES }, () =>
       client.encode(
         "POST",

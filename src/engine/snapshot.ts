@@ -15,7 +15,7 @@ const PAGES_PER_STEP = 64;
 const IDLE_PAGES_PER_STEP = 640;
 
 export async function captureSnapshot(from: {
-  readonly store: PointStore;
+  readonly store: Pick<PointStore, "copyTo">;
   readonly spec: VectorSpec;
   readonly data: string;
   /** Does not exist yet; removed when the snapshot is disposed of. */
@@ -28,6 +28,8 @@ export async function captureSnapshot(from: {
   readonly indexOf: (file: string) => number;
 }): Promise<EngineSnapshot> {
   const { into } = from;
+  // Whoever waits for it below is told of a failure; nobody may, when something else fails first.
+  from.saving.catch(() => undefined);
   await mkdir(into);
   try {
     const copying = from.store.copyTo(join(into, POINTS_FILE), () =>

@@ -1,9 +1,10 @@
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { EngineError } from "../../src/engine/errors.ts";
 import { encodeEntry } from "../../src/engine/ops-codec.ts";
 import { STATE_LIMITS } from "../../src/engine/options.ts";
+import { captureSnapshot } from "../../src/engine/snapshot.ts";
 import type { EngineEvent } from "../../src/engine/surface.ts";
 import type { PointId, SearchQuery, WriteOp } from "../../src/engine/types.ts";
 import { SPEC, entry, openEngine, query, temporaryDirectory, upsert } from "./support.ts";
@@ -401,6 +402,25 @@ describe("snapshots", () => {
     if (copy.index === 1) await target.applyEntries([entry(2, { kind: "delete", ids: [5] })]);
     expect(target.stats().stateHash).toBe(source.stats().stateHash);
     expect(await idsOf(target, query(at(5), { limit: 2 }))).toEqual([4, 6]);
+  });
+
+  test("a saved graph that is newer than the copied points stays behind: its labels would be given away again", async () => {
+    using directory = temporaryDirectory();
+    const engine = await openEngine(directory.path);
+    await engine.applyEntries([entry(1, many(20)), entry(2, upsert([20, at(20)]))]);
+    await engine.idle();
+    await engine.close();
+    const data = join(directory.path, "data-1");
+    const filesAsOf = async (index: number): Promise<readonly string[]> => {
+      await using copy = await captureSnapshot({
+        store: { copyTo: async (file) => copyFileSync(join(data, "points.sqlite"), file) },
+        ...{ spec: SPEC, data, into: join(directory.path, `capture-${index}`), saving: Promise.resolve() },
+        ...{ isBusy: () => false, indexOf: () => index },
+      });
+      return copy.files.map(({ name }) => name.replace(/\d.*/, ""));
+    };
+    expect(await filesAsOf(1)).toEqual(["points.sqlite"]);
+    expect(await filesAsOf(2)).toEqual(["points.sqlite", "graph-", "graph.json"]);
   });
 
   test("a copy with one wrong byte is refused and changes nothing", async () => {

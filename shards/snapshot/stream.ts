@@ -102,24 +102,26 @@ class PieceFrame {
   readonly #bytes = Buffer.allocUnsafeSlow(HEAD_BYTES + PIECE_BYTES + TAIL_BYTES);
   #length = 0;
 
+  constructor() {
+    this.#bytes.set(HEAD);
+  }
+
   /** Fills it from the file at position `at`. */
   async read(snapshot: CapturedSnapshot, at: number, offset: number): Promise<this> {
     const { name, bytes: size } = snapshot.files[at] as CapturedSnapshot["files"][number];
     const wanted = Math.min(PIECE_BYTES, size - offset);
-    const data = this.#bytes.subarray(HEAD_BYTES, HEAD_BYTES + wanted);
+    const end = HEAD_BYTES + wanted;
+    const data = this.#bytes.subarray(HEAD_BYTES, end);
     const piece = await snapshot.read(name, offset, wanted, data);
     if (piece.length < wanted)
       throw new RangeError(`${name} ends at ${offset + piece.length}, not at ${size}`);
     if (piece.buffer !== data.buffer) data.set(piece);
     this.#length = wanted;
-    this.#bytes.set(PIECE_HEAD);
-    this.#bytes.writeUInt32BE(at, PIECE_HEAD.length);
-    this.#bytes[PIECE_HEAD.length + 4] = FLOAT64;
-    this.#bytes.writeDoubleBE(offset, PIECE_HEAD.length + 5);
-    this.#bytes[PIECE_HEAD.length + 13] = BIN32;
-    this.#bytes.writeUInt32BE(wanted, PIECE_HEAD.length + 14);
-    this.#bytes[HEAD_BYTES + wanted] = UINT32;
-    this.#bytes.writeUInt32BE(crc32(data), HEAD_BYTES + wanted + 1);
+    this.#bytes.writeUInt32BE(at, FILE_AT);
+    this.#bytes.writeDoubleBE(offset, OFFSET_AT);
+    this.#bytes.writeUInt32BE(wanted, LENGTH_AT);
+    this.#bytes.writeUInt8(UINT32, end);
+    this.#bytes.writeUInt32BE(crc32(data), end + 1);
     return this;
   }
 
@@ -132,10 +134,16 @@ class PieceFrame {
   }
 }
 
-// Of MessagePack: an array of five, a string of five, and whose numbers follow.
+// Of MessagePack: an array of five, a string of five, and what kind of number each of these is.
 const [UINT32, FLOAT64, BIN32] = [0xce, 0xcb, 0xc6];
-const PIECE_HEAD = Buffer.from([0x95, 0xa5, ...Buffer.from("piece"), UINT32]);
-const HEAD_BYTES = PIECE_HEAD.length + 4 + (1 + 8) + (1 + 4);
+const HEAD = Buffer.from([
+  ...[0x95, 0xa5, ...Buffer.from("piece")],
+  ...[UINT32, 0, 0, 0, 0],
+  ...[FLOAT64, 0, 0, 0, 0, 0, 0, 0, 0],
+  ...[BIN32, 0, 0, 0, 0],
+]);
+const HEAD_BYTES = HEAD.length;
+const [FILE_AT, OFFSET_AT, LENGTH_AT] = [8, 13, 22];
 const TAIL_BYTES = 1 + 4;
 
 /** What the receiver lacks, in order; the next pieces are read while one is on its way. */

@@ -242,12 +242,13 @@ export class ShardEngine implements Engine {
     this.#mustRun();
     const { data, indexer, parts, writer } = this.#shard;
     const { clock, options, spec } = this.#opening;
-    // Whoever receives it would have to insert again what the saved graph lacks: more than a tail holds is a rebuild.
-    const saving = indexer.unsaved > options.tailPointsMax / 4 ? indexer.save() : Promise.resolve();
-    writer.flush();
     return captureSnapshot({
       store: parts.store,
-      saving,
+      save: async () => {
+        writer.flush();
+        // Whoever receives it would have to insert again what the saved graph lacks: more than a tail holds is a rebuild.
+        if (indexer.unsaved > options.tailPointsMax / 4) await indexer.save();
+      },
       isBusy: () => indexer.isBusy(clock.nowMs()),
       spec,
       data,

@@ -20,22 +20,18 @@ export async function captureSnapshot(from: {
   readonly data: string;
   /** Does not exist yet; removed when the snapshot is disposed of. */
   readonly into: string;
-  /** A save of the graph that is under way: its labels are in the store already, so in the copy too. */
-  readonly saving: Promise<unknown>;
+  /** Begins to save the graph when that is due: what it saves is in the store by then, so in the copy too. */
+  readonly save: () => Promise<unknown>;
   /** Searches or writes are waiting for the thread. */
   readonly isBusy: () => boolean;
   /** The applied index of a copied store. */
   readonly indexOf: (file: string) => number;
 }): Promise<EngineSnapshot> {
   const { into } = from;
-  // Whoever waits for it below is told of a failure; nobody may, when something else fails first.
-  from.saving.catch(() => undefined);
   await mkdir(into);
   try {
-    const copying = from.store.copyTo(join(into, POINTS_FILE), () =>
-      from.isBusy() ? PAGES_PER_STEP : IDLE_PAGES_PER_STEP,
-    );
-    await Promise.all([copying, from.saving]);
+    const pagesPerStep = (): number => (from.isBusy() ? PAGES_PER_STEP : IDLE_PAGES_PER_STEP);
+    await Promise.all([from.save(), from.store.copyTo(join(into, POINTS_FILE), pagesPerStep)]);
     const index = from.indexOf(join(into, POINTS_FILE));
     const graph = await linkGraph(from.data, into, { spec: from.spec, index });
     const found = [{ name: POINTS_FILE, sha256: null }, ...graph];

@@ -414,7 +414,12 @@ describe("snapshots", () => {
     const filesAsOf = async (index: number): Promise<readonly string[]> => {
       await using copy = await captureSnapshot({
         store: { copyTo: async (file) => copyFileSync(join(data, "points.sqlite"), file) },
-        ...{ spec: SPEC, data, into: join(directory.path, `capture-${index}`), saving: Promise.resolve() },
+        ...{
+          spec: SPEC,
+          data,
+          into: join(directory.path, `capture-${index}`),
+          save: () => Promise.resolve(),
+        },
         ...{ isBusy: () => false, indexOf: () => index },
       });
       return copy.files.map(({ name }) => name.replace(/\d.*/, ""));

@@ -1,6 +1,6 @@
 /** A new replica receives a shard beside a plain copy of the same bytes; and searches while a node dies and returns. */
 import { once } from "node:events";
-import { createReadStream, createWriteStream, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, createWriteStream, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -10,7 +10,7 @@ import { HttpClientError } from "../src/cli/http-client.ts";
 import { call } from "../src/cli/rest.ts";
 import { flag } from "./figures/flags.ts";
 import type { Figure } from "./figures/context.ts";
-import { COLLECTION, FlotillaStore } from "./figures-cluster/flotilla-store.ts";
+import { COLLECTION, FlotillaStore, SNAPSHOTS_UNLIMITED } from "./figures-cluster/flotilla-store.ts";
 import { closedLoop, type Load } from "./figures-cluster/load.ts";
 import { concludes } from "./figures-cluster/report.ts";
 import { NODES, valueOf } from "./figures-cluster/store.ts";
@@ -28,8 +28,6 @@ const MIB = 1 << 20;
 export async function main(args: readonly string[]): Promise<void> {
   const quick = args.includes("--quick");
   const points = flag(args, "--points", quick ? POINTS.quick : POINTS.usual);
-  // The usual limit leaves room for writes; here the transfer itself is measured.
-  process.env["FLOTILLA__CLUSTER__SNAPSHOT_BYTES_PER_S"] = String(64 * 1024 * MIB);
   await concludes("catch-up", args, async (say) => [
     await catchUp(points, say),
     ...(await searches(quick ? SECONDS.quick : SECONDS.usual, quick ? 1_000 : 10_000, say)),
@@ -38,7 +36,7 @@ export async function main(args: readonly string[]): Promise<void> {
 
 /** Figure 4. */
 async function catchUp(points: number, say: (line: string) => void): Promise<Figure> {
-  await using store = await FlotillaStore.open({ nodes: 1 });
+  await using store = await FlotillaStore.open({ nodes: 1, args: SNAPSHOTS_UNLIMITED });
   await fill(store, points);
   await store.start(1);
   const [placed] = await store.shards();
@@ -57,7 +55,7 @@ async function catchUp(points: number, say: (line: string) => void): Promise<Fig
   }
   received ??= seconds;
   // The receiver's: the sender may have saved its graph only for this.
-  const bytes = sizeOf(join(store.dataDir(1), "shards"));
+  const bytes = store.shardBytes(1);
   say(`${points} points, ${(bytes / MIB).toFixed(1)} MiB in the new replica's directory`);
   const copied = await copyOverLoopback(bytes);
   say(
@@ -87,7 +85,9 @@ async function searches(
   points: number,
   say: (line: string) => void,
 ): Promise<readonly Figure[]> {
-  await using store = await FlotillaStore.open({ shards: 2, connections: SEARCHERS });
+  await using store = await FlotillaStore.open({
+    ...{ shards: 2, connections: SEARCHERS, args: SNAPSHOTS_UNLIMITED },
+  });
   await fill(store, points);
   const leader = await store.leader();
   const staying = Array.from({ length: NODES }, (_, at) => at).filter((at) => at !== leader);
@@ -145,12 +145,6 @@ async function fill(store: FlotillaStore, points: number): Promise<void> {
       throw new Error(`batch at ${from} failed`);
   }
   await untilIndexed(store.client(0), COLLECTION, points);
-}
-
-function sizeOf(directory: string): number {
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
 }
 
 /** Seconds for a file of this size from disk through a socket to disk. */

@@ -1,6 +1,5 @@
 /** How late the consensus thread's turns come under a 32 MB body, a bulk import and long exact searches. */
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -14,6 +13,7 @@ import { compiledFile } from "../src/cli/project.ts";
 import { vectorJson } from "../src/cli/vector-json.ts";
 import type { Figure } from "./figures/context.ts";
 import { flag } from "./figures/flags.ts";
+import { metricOf } from "./support/metrics.ts";
 
 const COLLECTION = "delay";
 const DIMENSION = 784;
@@ -67,10 +67,11 @@ export async function delayFigures(points: number, say: (line: string) => void):
   };
   const figures: Figure[] = [];
   const idle = new Worker(compiledFile("bench/support/idle-thread.ts"));
+  let idleThreadMs = 0;
+  idle.on("message", (delayMs: number) => (idleThreadMs = Math.max(idleThreadMs, delayMs)));
   for (const [name, work] of Object.entries(phases)) {
-    await idleDelayMs(idle);
+    idleThreadMs = 0;
     const found = await worstDuring(client, work);
-    const idleThreadMs = await idleDelayMs(idle);
     say(`${name}: ${found.toFixed(1)} ms; a thread that does nothing: ${idleThreadMs.toFixed(1)} ms`);
     figures.push({
       figure: "delay",
@@ -88,14 +89,6 @@ export async function delayFigures(points: number, say: (line: string) => void):
   return figures;
 }
 
-/** The longest delay of the idle thread's turns since it was last asked. */
-async function idleDelayMs(idle: Worker): Promise<number> {
-  const answer = once(idle, "message");
-  idle.postMessage(null);
-  const [delayMs] = (await answer) as [number];
-  return delayMs;
-}
-
 async function worstDuring(client: HttpClient, work: () => Promise<unknown>): Promise<number> {
   let worst = 0;
   let running = true;
@@ -104,19 +97,12 @@ async function worstDuring(client: HttpClient, work: () => Promise<unknown>): Pr
   });
   do {
     await Promise.race([working, sleep(LOOK_EVERY_MS)]);
-    worst = Math.max(worst, await turnDelayMs(client));
+    worst = Math.max(worst, await metricOf(client, METRIC));
   } while (running);
   await working;
-  // The thread reports once a second.
+  // The threads report once a second.
   await sleep(1_500);
-  return Math.max(worst, await turnDelayMs(client));
-}
-
-async function turnDelayMs(client: HttpClient): Promise<number> {
-  const { body } = await client.request("GET", "/metrics");
-  const value = new RegExp(`^${METRIC}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(body.toString("utf8"))?.[1];
-  if (value === undefined) throw new Error(`/metrics has no ${METRIC}`);
-  return Number(value);
+  return Math.max(worst, await metricOf(client, METRIC));
 }
 
 /** An upsert just under `bytes`, all of its points overwriting the first ones. */

@@ -9,6 +9,7 @@ import type { Figure } from "./figures/context.ts";
 import { FlotillaStore } from "./figures-cluster/flotilla-store.ts";
 import { concludes } from "./figures-cluster/report.ts";
 import { NODES, SETTLE_MS } from "./figures-cluster/store.ts";
+import { metricOf } from "./support/metrics.ts";
 
 const GROUPS = { usual: 1_000, quick: 12 };
 const SECONDS = { usual: 20, quick: 2 };
@@ -110,8 +111,7 @@ async function restart(store: FlotillaStore, say: (line: string) => void): Promi
 /** That a node stood for since it started, of all its groups. */
 async function electionsOf(url: string): Promise<number> {
   using client = new HttpClient({ url, connections: 1, timeoutMs: SETTLE_MS });
-  const { body } = await client.request("GET", "/metrics");
-  return Number(/^flotilla_elections_total (\d+)/m.exec(body.toString("utf8"))?.[1] ?? NaN);
+  return await metricOf(client, "flotilla_elections_total");
 }
 
 const secondsSince = (began: number): string => ((performance.now() - began) / 1_000).toFixed(1);

@@ -51,8 +51,9 @@ export async function main(args: readonly string[]): Promise<void> {
     );
     const search = async (request: number): Promise<number> =>
       (await client.exchange(searches[request % QUERIES] as Buffer)).status;
-    await closedLoop(CLIENTS, 1, async (request) => (await search(request)) === 200);
-    const usual = await closedLoop(CLIENTS, seconds, async (request) => (await search(request)) === 200);
+    const isFound = async (request: number): Promise<boolean> => (await search(request)) === 200;
+    await closedLoop(CLIENTS, 1, isFound);
+    const usual = await closedLoop(CLIENTS, seconds, isFound);
     say(`serves ${usual.perSecond.toFixed(0)}/s, p99 ${usual.latencyMs.p99.toFixed(1)} ms`);
     let refused = 0;
     const many = await closedLoop(MANY_CLIENTS, seconds, async (request) => {
@@ -64,13 +65,14 @@ export async function main(args: readonly string[]): Promise<void> {
     // costs that has not refused anything yet.
     await Promise.all(Array.from({ length: CONNECTIONS }, () => client.request("GET", "/healthz")));
     const first = await openLoop(factor * usual.perSecond, WARM * seconds, search);
-    await closedLoop(CLIENTS, WARM * seconds, async (request) => (await search(request)) === 200);
+    await closedLoop(CLIENTS, WARM * seconds, isFound);
     const before = residentBytes(node.pid) ?? Number.NaN;
-    const flood = await openLoop(factor * usual.perSecond, FLOOD * seconds, search);
+    const floodSeconds = FLOOD * seconds;
+    const flood = await openLoop(factor * usual.perSecond, floodSeconds, search);
     const after = residentBytes(node.pid) ?? Number.NaN;
-    const again = await closedLoop(CLIENTS, seconds, async (request) => (await search(request)) === 200);
+    const again = await closedLoop(CLIENTS, seconds, isFound);
     const accepted = summarise(Float64Array.from(flood.acceptedMs));
-    const acceptedPerSecond = flood.acceptedMs.length / (FLOOD * seconds);
+    const acceptedPerSecond = flood.acceptedMs.length / floodSeconds;
     const sent = flood.acceptedMs.length + flood.refused + flood.failed;
     const figures: readonly Figure[] = [
       {
@@ -83,14 +85,14 @@ export async function main(args: readonly string[]): Promise<void> {
         detail: {
           servedPerSecond: usual.perSecond,
           usualP99Ms: usual.latencyMs.p99,
-          sentPerSecond: sent / (FLOOD * seconds),
+          sentPerSecond: sent / floodSeconds,
           acceptedPerSecond,
           acceptedOfServed: acceptedPerSecond / usual.perSecond,
           acceptedP50Ms: accepted.p50,
           acceptedP99Ms: accepted.p99,
           firstFloodP99Ms: summarise(Float64Array.from(first.acceptedMs)).p99,
           refusedShare: flood.refused / sent,
-          unsentPerSecond: flood.unsent / (FLOOD * seconds),
+          unsentPerSecond: flood.unsent / floodSeconds,
         },
       },
       {

@@ -1,13 +1,12 @@
 /** Memory of sender and receiver while a shard of about 1 GB is transferred, beyond what holding that shard needs. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { residentBytes } from "../src/cli/bench/machine.ts";
 import { HttpClientError } from "../src/cli/http-client.ts";
 import { call } from "../src/cli/rest.ts";
 import { flag } from "./figures/flags.ts";
 import type { Figure } from "./figures/context.ts";
-import { FlotillaStore } from "./figures-cluster/flotilla-store.ts";
+import { FlotillaStore, SNAPSHOTS_UNLIMITED } from "./figures-cluster/flotilla-store.ts";
 import { concludes } from "./figures-cluster/report.ts";
 
 const NAME = "memory";
@@ -29,8 +28,6 @@ const SETTLED = { withinBytes: 2 * MB, looks: 12, everyMs: 250, atMost: 480 };
 export async function main(args: readonly string[]): Promise<void> {
   const points = flag(args, "--points", args.includes("--quick") ? POINTS.quick : POINTS.usual);
   const dimension = flag(args, "--dimension", DIMENSION);
-  // As fast as it goes: that is when the most is under way.
-  process.env["FLOTILLA__CLUSTER__SNAPSHOT_BYTES_PER_S"] = String(64 * 2 ** 30);
   await concludes("snapshot-memory", args, (say) => transfer({ points, dimension }, say));
 }
 
@@ -44,7 +41,8 @@ interface Shape {
  * garbage behind in which a transfer would hide; the receiver after it, on what it has received.
  */
 async function transfer(shape: Shape, say: (line: string) => void): Promise<readonly Figure[]> {
-  await using store = await FlotillaStore.open({ nodes: 1 });
+  // As fast as it goes: that is when the most is under way.
+  await using store = await FlotillaStore.open({ nodes: 1, args: SNAPSHOTS_UNLIMITED });
   await call(store.client(0), "PUT", `/collections/${NAME}`, {
     vectors: { size: shape.dimension, distance: "Dot" },
     hnsw_config: GRAPH,
@@ -56,7 +54,7 @@ async function transfer(shape: Shape, say: (line: string) => void): Promise<read
   const pids = [store.node(0).pid, store.node(1).pid] as const;
   const senderRests = await settled(pids[0]);
   const receiverEmpty = await settled(pids[1]);
-  const bytes = sizeOf(join(store.dataDir(0), "shards"));
+  const bytes = store.shardBytes(0);
   say(`${mb(bytes)} MB of shards; at rest: sender ${mb(senderRests)} MB, receiver ${mb(receiverEmpty)} MB`);
 
   const peaks = pids.map((pid) => new Peak(pid));
@@ -197,12 +195,6 @@ function vector(id: number, dimension: number): string {
     numbers[axis] = state >>> 22;
   }
   return numbers.join(",");
-}
-
-function sizeOf(directory: string): number {
-  return readdirSync(directory, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
 }
 
 const mb = (bytes: number): number => Math.round(bytes / MB);

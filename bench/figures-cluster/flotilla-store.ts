@@ -1,4 +1,5 @@
 /** Three Flotilla nodes with one collection, every shard on all of them. */
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WorkDir } from "../../src/cli/bench/loaded-set.ts";
@@ -9,6 +10,8 @@ import { DIMENSION, NODES, REQUEST_MS, SETTLE_MS, valueOf, type ReplicatedStore 
 
 const POLL_MS = 20;
 export const COLLECTION = "bench";
+/** For `args`: snapshots as fast as they go; the usual limit leaves room for writes. */
+export const SNAPSHOTS_UNLIMITED = ["--cluster-snapshot-bytes-per-s", String(64 * 2 ** 30)];
 const POINTS = `/collections/${COLLECTION}/points`;
 
 export interface StoreOptions {
@@ -59,6 +62,12 @@ export class FlotillaStore implements ReplicatedStore {
   }
   dataDir(at: number): string {
     return join(this.#work.path, `node-${at}`);
+  }
+  /** Bytes of the files of all shards on that node. */
+  shardBytes(at: number): number {
+    return readdirSync(join(this.dataDir(at), "shards"), { withFileTypes: true, recursive: true })
+      .filter((entry) => entry.isFile())
+      .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
   }
   client(at: number): HttpClient {
     const client = this.#clients[at];

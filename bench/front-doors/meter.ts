@@ -1,6 +1,7 @@
 /** A load in a closed loop, with the processor time that the nodes spent on it. */
 import type { HttpClient } from "../../src/cli/http-client.ts";
 import { closedLoop } from "../figures-cluster/load.ts";
+import { metricOf } from "../support/metrics.ts";
 
 export interface Round {
   readonly perSecond: number;
@@ -41,14 +42,7 @@ export class Meter {
   }
 
   async #cpuSeconds(): Promise<number> {
-    const spent = await Promise.all(
-      this.#nodes.map(async (node) => {
-        const { body } = await node.request("GET", "/metrics");
-        const found = /^\w*process_cpu_seconds_total ([0-9.e+-]+)/m.exec(body.toString())?.[1];
-        if (found === undefined) throw new Error("a node's metrics lack process_cpu_seconds_total");
-        return Number(found);
-      }),
-    );
+    const spent = await Promise.all(this.#nodes.map((node) => metricOf(node, "process_cpu_seconds_total")));
     return spent.reduce((sum, seconds) => sum + seconds, 0);
   }
 }

@@ -1,28 +1,18 @@
 /** Peers that are neither dead nor well: the network swallows everything, or nobody reads. */
 import { expect, onTestFinished, test } from "vitest";
-import { GroupId, NodeId, Term } from "../../shards/index.ts";
-import type { GroupMessage } from "../../shards/index.ts";
+import { NodeId } from "../../shards/index.ts";
 import { KEEPALIVE } from "../../shards/transport/wire.ts";
 import { Passage } from "./support/passage.ts";
 import { StuffedPeer } from "./support/stuffed-peer.ts";
 import { announce, body, captured } from "./support/snapshots.ts";
-import { at, has, heartbeat, node, type Node } from "./support/transport-node.ts";
+import { at, has, heartbeat, node, proposal, type Node } from "./support/transport-node.ts";
 
 const MIB = 1 << 20;
 const QUEUE = { queueBytesMax: 8 * MIB, frameBytes: MIB };
 /** What the machine may add to what the keepalive promises. */
 const SLACK_MS = 5_000;
 
-const big: GroupMessage = {
-  group: GroupId(1),
-  message: {
-    kind: "propose",
-    from: NodeId(1),
-    to: NodeId(2),
-    term: Term(1),
-    entries: [{ kind: "normal", data: new Uint8Array(MIB) }],
-  },
-};
+const big = proposal(MIB);
 const dropped = ({ events }: Node, because: "queueFull" | "disconnected"): number =>
   events.reduce(
     (sum, event) => sum + (event.kind === "messagesDropped" && event.why === because ? event.count : 0),

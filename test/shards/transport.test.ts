@@ -2,11 +2,11 @@ import { connect } from "node:net";
 import { readdirSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { callPeer } from "../../shards/adapters.ts";
-import { GroupId, NodeId, Term } from "../../shards/index.ts";
+import { NodeId } from "../../shards/index.ts";
 import type { GroupMessage } from "../../shards/index.ts";
 import { Loopback } from "./support/loopback.ts";
 import { announce, body, captured } from "./support/snapshots.ts";
-import { at, has, heartbeat, node } from "./support/transport-node.ts";
+import { at, has, heartbeat, node, proposal } from "./support/transport-node.ts";
 import { transportConformance } from "./transport-conformance.ts";
 
 describe("conformance", () => {
@@ -121,16 +121,7 @@ test("messages beyond the queue are dropped and counted; big ones go in several 
   const [one, two] = [await node(1, { limits }), await node(2)];
   one.transport.setPeers([at(2, two)]);
   await one.seen.until(() => one.seen.saw("connected"));
-  const big: GroupMessage = {
-    group: GroupId(1),
-    message: {
-      kind: "propose",
-      from: NodeId(1),
-      to: NodeId(2),
-      term: Term(1),
-      entries: [{ kind: "normal", data: new Uint8Array(1 << 20) }],
-    },
-  };
+  const big = proposal(1 << 20);
   // In one turn nothing leaves, so what is over the limit is known exactly.
   one.transport.send(NodeId(2), Array<GroupMessage>(10).fill(big));
   const dropped = one.events.reduce(

@@ -57,6 +57,17 @@ export const at = (id: number, { transport }: Node, incarnation: string | null =
 });
 export const has = (events: readonly PeerEvent[], expected: Partial<Record<string, unknown>>): boolean =>
   events.some((event) => Object.entries(expected).every(([key, value]) => Object(event)[key] === value));
+/** So many bytes from node 1 to node 2. */
+export const proposal = (bytes: number): GroupMessage => ({
+  group: GroupId(1),
+  message: {
+    kind: "propose",
+    from: NodeId(1),
+    to: NodeId(2),
+    term: Term(1),
+    entries: [{ kind: "normal", data: new Uint8Array(bytes) }],
+  },
+});
 export const heartbeat: GroupMessage = {
   group: GroupId(1),
   message: {

@@ -29,11 +29,17 @@ export interface ApplierParts {
   readonly done: (done: ApplyDone) => void;
 }
 
-/** Feeds a group's state machine in order, one call at a time, and knows how far it lags behind. */
+/**
+ * Feeds a group's state machine in order, one call at a time, and knows how far it lags behind. What nobody waits for is
+ * gathered: a stream of small writes is one call per tick instead of one per write (adr/0014).
+ */
 export class Applier {
   readonly #parts: ApplierParts;
   #work: Work[] = [];
   #running = false;
+  /** Nobody waits for what is queued. */
+  #mayWait = true;
+  #calledInTick = false;
   #stopped = false;
   /** What the state machine holds. May be ahead of the log after a crash in the middle of a restore. */
   #applied: LogIndex;
@@ -55,8 +61,10 @@ export class Applier {
     return this.#lagBytes;
   }
 
-  entries(entries: readonly Entry[]): void {
+  /** `mayWait`: until the next tick, when this tick had its call. */
+  entries(entries: readonly Entry[], mayWait: boolean): void {
     if (entries.length === 0) return;
+    this.#mayWait &&= mayWait;
     this.#lagEntries += entries.length;
     for (const entry of entries) this.#lagBytes += sizeOf(entry);
     this.#work.push({ kind: "entries", entries });
@@ -65,7 +73,20 @@ export class Applier {
 
   /** After what was handed in before. The snapshot is disposed of when it is done. */
   restore(meta: SnapshotMeta, snapshot: CapturedSnapshot): void {
+    this.#mayWait = false;
     this.#work.push({ kind: "restore", meta, snapshot });
+    this.#run();
+  }
+
+  /** Somebody waits for what is queued. */
+  hurry(): void {
+    if (this.#work.length === 0) return;
+    this.#mayWait = false;
+    this.#run();
+  }
+
+  tick(): void {
+    this.#calledInTick = false;
     this.#run();
   }
 
@@ -80,8 +101,13 @@ export class Applier {
   #run(): void {
     if (this.#running || this.#stopped) return;
     const next = this.#work[0];
-    if (next === undefined) return;
+    if (next === undefined) {
+      this.#mayWait = true;
+      return;
+    }
+    if (this.#mayWait && this.#calledInTick && this.#lagBytes < this.#parts.batchBytesMax) return;
     this.#running = true;
+    this.#calledInTick = true;
     void this.#call(next).then(
       (done) => this.#finish(done),
       (error: unknown) =>

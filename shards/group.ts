@@ -252,10 +252,11 @@ export class GroupLoop implements Group {
     if (this.#resting.tick()) return;
     this.#core.tick();
     const now = this.#link.tick;
-    this.#proposer.tick();
+    const proposes = this.#proposer.tick();
+    this.#applier.tick();
     this.#source.tick(now);
     const carried = this.#pipeline.tick(now);
-    if (this.#reads.tick(now) || carried || this.#core.hasReady()) this.#link.wake(this.id);
+    if (this.#reads.tick(now) || proposes || carried || this.#core.hasReady()) this.#link.wake(this.id);
   }
 
   /** What it rested on may not hold any more. */
@@ -328,6 +329,7 @@ export class GroupLoop implements Group {
         );
     }
     this.#reads.applied(this.#applier.applied);
+    if (this.#isAwaited) this.#applier.hurry();
     for (const unwanted of this.#staging.unwanted((message) => this.#inbox.includes(message)))
       this.#link.discard(unwanted, this.id);
   }
@@ -347,10 +349,15 @@ export class GroupLoop implements Group {
     if (item.write?.compactTo !== undefined) this.#compacted(item.write.compactTo);
     this.#route(item.thenSend);
     if (item.receipt !== null) this.#core.persisted(item.receipt);
-    this.#proposer.committed(item.thenApply);
-    this.#applier.entries(item.thenApply);
+    const proposes = this.#proposer.committed(item.thenApply);
+    this.#applier.entries(item.thenApply, !this.#isAwaited);
     if (item.commit !== null) this.#notices.tell({ kind: "commit", index: item.commit });
-    if (!this.#pipeline.isEmpty || this.#core.hasReady()) this.#link.wake(this.id);
+    if (proposes || !this.#pipeline.isEmpty || this.#core.hasReady()) this.#link.wake(this.id);
+  }
+
+  /** Whether somebody waits for what is to be applied. */
+  get #isAwaited(): boolean {
+    return this.#role === "leader" || this.#reads.count > 0 || this.#proposer.count > 0;
   }
 
   /** Ends the group's part on this node; what waits is told. */

@@ -28,6 +28,8 @@ export const HOST_DEFAULTS: HostLimits = {
   inflightMessagesMax: 64,
   /** A leader's entries that are not applied yet: beyond it proposals wait (and, past their own limits, are refused). */
   unappliedBytesMax: 32 * MIB,
+  /** Proposals of fewer bytes wait together while others are being replicated, a tick at most. */
+  gatherBytes: 64 * 1024,
   /** Entry data per apply call: one slice of the state machine's time. */
   applyBytesMax: 4 * MIB,
   /** A log larger than this is compacted ... */

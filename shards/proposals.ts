@@ -99,6 +99,16 @@ export class Proposals {
     return batch;
   }
 
+  /** Whether those that wait have so many bytes together, or something is among them that nothing may delay. */
+  fills(bytes: number): boolean {
+    let sum = 0;
+    for (const { proposed } of this.#waiting) {
+      sum += proposed.data.length;
+      if (sum >= bytes || proposed.kind === "membership") return true;
+    }
+    return false;
+  }
+
   /** The first ones of {@link next} entered the log, contiguous from `first` on. */
   entered(batch: readonly Pending[], first: LogIndex, term: Term): void {
     this.#waiting.splice(0, batch.length);

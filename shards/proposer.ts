@@ -11,12 +11,22 @@ import { Patience } from "./waiting.ts";
 
 const NO_DATA = new Uint8Array(0);
 
-/** Takes proposals from callers into the core, no faster than the state machine applies them. */
+/**
+ * Takes proposals from callers into the core, no faster than the state machine applies them.
+ *
+ * Small ones that come while others are being replicated are gathered until those are committed (as Nagle does with
+ * small packets, RFC 896): every round costs each member a message, a disk write and a call of its state machine,
+ * however much it carries. A tick ends the wait, so that a slow link costs no round trip (adr/0014).
+ */
 export class Proposer {
   readonly #link: HostLink;
   readonly #pending: Proposals;
   /** Bytes this leader proposed that are not applied yet. */
   #unappliedBytes = 0;
+  /** The last entry proposed in this reign, and the last committed one. */
+  #proposedTo = 0;
+  #committedTo = 0;
+  #waitedTick = false;
 
   constructor(group: GroupId, link: HostLink) {
     this.#link = link;
@@ -46,6 +56,7 @@ export class Proposer {
 
   /** As many as there is room for; answers how many were dealt with. */
   pump(core: RaftCore, leader: NodeId | null): number {
+    if (core.isLeader && this.#gathers()) return 0;
     let count = 0;
     while (this.#pending.waiting > 0 && count < this.#link.limits.turnInputsMax) {
       if (!core.isLeader) {
@@ -63,8 +74,11 @@ export class Proposer {
     return count;
   }
 
-  committed(entries: readonly Entry[]): void {
+  /** True when that lets go of proposals that waited. */
+  committed(entries: readonly Entry[]): boolean {
     for (const entry of entries) this.#pending.committed(entry);
+    this.#committedTo = Math.max(this.#committedTo, entries.at(-1)?.index ?? 0);
+    return this.#pending.waiting > 0 && this.#committedTo >= this.#proposedTo;
   }
 
   applied(entry: Entry, result: unknown, isOfThisReign: boolean): void {
@@ -78,17 +92,26 @@ export class Proposer {
 
   roleChanged(change: "won" | "lost" | "none", leader: NodeId | null): void {
     this.#unappliedBytes = 0;
+    this.#proposedTo = 0;
     if (change === "won") this.#pending.leadershipWon();
     else if (change === "lost")
       this.#pending.leadershipLost(leader, this.#link.tick + this.#link.limits.settleTicks);
   }
 
-  tick(): void {
+  /** True when proposals waited long enough. */
+  tick(): boolean {
     this.#pending.tick(this.#link.tick);
+    this.#waitedTick = this.#pending.waiting > 0;
+    return this.#waitedTick;
   }
 
   stop(why: string): void {
     this.#pending.stop(why);
+  }
+
+  #gathers(): boolean {
+    if (this.#proposedTo <= this.#committedTo) return false;
+    return !this.#waitedTick && !this.#pending.fills(this.#link.limits.gatherBytes);
   }
 
   #add(proposed: Proposed, options: WaitOptions): Promise<ProposalOutcome> {
@@ -108,6 +131,8 @@ export class Proposer {
     if (answer.kind !== "accepted")
       return this.#pending.refused(batch, { kind: "dropped", why: "refusedByCore" });
     this.#pending.entered(batch, answer.first, answer.term);
+    this.#proposedTo = answer.first + batch.length - 1;
+    this.#waitedTick = false;
     this.#unappliedBytes += bytes;
   }
 }

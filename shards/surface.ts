@@ -189,6 +189,7 @@ export interface HostLimits {
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
   readonly unappliedBytesMax: number;
+  readonly gatherBytes: number;
   readonly applyBytesMax: number;
   readonly compactBytes: number;
   readonly keepBytes: number;

@@ -2,6 +2,7 @@
  * Moves points from the tail into the graph, rebuilds the graph when it is missing or full of tombstones, and saves
  * it: all in slices, between searches and applies.
  */
+import { IndexingDemand } from "./demand.ts";
 import { errorOf, invariant } from "./errors.ts";
 import { saveGraph } from "./graph-files.ts";
 import { HnswGraph } from "./hnsw.ts";
@@ -12,14 +13,17 @@ import { prepared } from "./vectors.ts";
 
 /** Vectors read from the store at once while filling a graph. */
 const FILL_BLOCK_BYTES = 1 << 18;
-/** Up to this share of its limit the tail may grow for the sake of writes. */
-const YIELDING_SHARE = 1 / 2;
+/** Writes that ask for more of the thread than this are a burst: their points get into the graph after it ... */
+const BURST_SHARE = 1 / 4;
+/** ... unless the tail grows beyond this share of its limit. */
+const YIELDING_SHARE = 3 / 4;
 
 export class Indexer {
   readonly #parts: ShardParts;
   readonly #directory: string;
   readonly #applied: () => number;
   readonly #failed: (error: Error) => void;
+  readonly #demand = new IndexingDemand();
   #queue: { readonly label: number; readonly vector: Float32Array }[] = [];
   #waiters: (() => void)[] = [];
   #wake: (() => void) | null = null;
@@ -29,6 +33,8 @@ export class Indexer {
   #endRest: (() => void) | null = null;
   #restUntilMs = 0;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
+  /** What the tail has to shrink to before searches let in the next write. */
+  #ceiling = Number.POSITIVE_INFINITY;
   #closing = false;
   #pressed = false;
   #unsaved = 0;
@@ -82,7 +88,8 @@ export class Indexer {
 
   /** Memory follows what was committed. */
   follow(changes: readonly Change[]): void {
-    const { live, spec, tail } = this.#parts;
+    const { clock, live, spec, tail } = this.#parts;
+    const before = tail.size;
     for (const change of changes) {
       switch (change.kind) {
         case "put":
@@ -99,7 +106,9 @@ export class Indexer {
       }
     }
     if (changes.length === 0) return;
-    this.#writtenAtMs = this.#parts.clock.nowMs();
+    this.#writtenAtMs = clock.nowMs();
+    this.#demand.wrote(changes.length);
+    this.#ceiling = this.isBusy(this.#writtenAtMs) ? before - changes.length : Number.POSITIVE_INFINITY;
     this.wake();
   }
 
@@ -228,11 +237,19 @@ export class Indexer {
     return nowMs - this.#parts.graphs.lastSearchMs < this.#parts.options.busyForMs;
   }
 
+  /** How much of the thread's time background work takes. */
+  #share(nowMs: number): number {
+    const { options } = this.#parts;
+    if (this.isBusy(nowMs)) return options.busyShare;
+    if (!this.#yieldsToWrites(nowMs)) return 1;
+    return this.#demand.share(nowMs) > BURST_SHARE ? options.burstShare : options.busyShare;
+  }
+
   /** Writes came in a moment ago, and the tail has room for more: indexing can wait, whoever wrote does. */
   #yieldsToWrites(nowMs: number): boolean {
     const { graphs, options } = this.#parts;
     if (nowMs - this.#writtenAtMs >= options.busyForMs) return false;
-    return graphs.fill === null && !this.#isFull(YIELDING_SHARE);
+    return graphs.fill === null && !this.#isFilled(YIELDING_SHARE);
   }
 
   /** How long background work may go on from `nowMs` before searches get their turn. */
@@ -244,12 +261,14 @@ export class Indexer {
   #slice(): void {
     const { clock, options } = this.#parts;
     const startedMs = clock.nowMs();
-    const endMs = startedMs + this.sliceMs(startedMs);
+    const share = this.#share(startedMs);
+    const endMs = startedMs + (share === 1 ? options.sliceMs : options.busySliceMs);
     let steps = 0;
     do this.#step(steps++);
     while (this.#hasWork() && clock.nowMs() < endMs);
     const nowMs = clock.nowMs();
-    this.#restUntilMs = nowMs + (nowMs - startedMs) * (1 / options.busyShare - 1);
+    this.#demand.indexed(steps, nowMs - startedMs);
+    this.#restUntilMs = nowMs + (nowMs - startedMs) * (1 / share - 1);
   }
 
   /**
@@ -260,7 +279,7 @@ export class Indexer {
     const { clock } = this.#parts;
     const nowMs = clock.nowMs();
     const restMs = this.#restUntilMs - nowMs;
-    if (restMs <= 0 || !(this.isBusy(nowMs) || this.#yieldsToWrites(nowMs))) return;
+    if (restMs <= 0 || this.#share(nowMs) === 1) return;
     await new Promise<void>((resolve) => {
       const cancel = clock.after(restMs, resolve);
       this.#endRest = () => {
@@ -365,13 +384,18 @@ export class Indexer {
 
   #isFull(share: number): boolean {
     const { clock, graphs, options, tail } = this.#parts;
+    if (this.#isFilled(share)) return true;
     // While nothing can leave the tail, or only slowly, it may grow: a save or a rebuild does not stop writes.
     const drains = !graphs.main.isSaving && graphs.fill === null;
-    const pointsMax =
-      drains && this.isBusy(clock.nowMs())
-        ? Math.min(options.busyTailPointsMax, options.tailPointsMax)
-        : options.tailPointsMax;
-    return tail.size >= share * pointsMax || tail.used >= share * options.tailBytesMax;
+    if (!drains || !this.isBusy(clock.nowMs())) return false;
+    // A burst may have left more than searches should find. Writes go on while it shrinks, each once twice as many points
+    // have left as the last one brought: to wait for all of it would be a standstill of seconds.
+    return tail.size >= Math.max(share * options.busyTailPointsMax, this.#ceiling);
+  }
+
+  #isFilled(share: number): boolean {
+    const { options, tail } = this.#parts;
+    return tail.size >= share * options.tailPointsMax || tail.used >= share * options.tailBytesMax;
   }
 
   async #until(holds: () => boolean): Promise<void> {

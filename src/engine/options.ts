@@ -5,10 +5,12 @@ export interface EngineOptions {
   /** The same while searches come in: a search waits for at most one slice. */
   readonly busySliceMs: number;
   /**
-   * The most of the thread's time that background work takes while searches come in, or writes and the tail is not half
-   * full; above 0 to 1.
+   * The most of the thread's time that background work takes while searches come in, or writes and the tail is not three
+   * quarters full; above 0 to 1.
    */
   readonly busyShare: number;
+  /** The same in a burst of writes, when keeping up would take more than a quarter: whoever wrote waits, the graph can. */
+  readonly burstShare: number;
   /** How long after a search or a write more of them are expected, ms. */
   readonly busyForMs: number;
   /** Points that may wait for the graph; each costs every search its share of a scan. Past it writes wait. */
@@ -52,8 +54,9 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   sliceMs: 5,
   busySliceMs: 1,
   busyShare: 0.5,
+  burstShare: 0.1,
   busyForMs: 50,
-  tailPointsMax: 20_000,
+  tailPointsMax: 50_000,
   busyTailPointsMax: 1_000,
   tailBytesMax: 64 * 2 ** 20,
   cacheBytes: 16 * 2 ** 20,

@@ -22,6 +22,7 @@ export function engineSettings({ engine, limits }: Config): Partial<EngineOption
     sliceMs: engine.sliceMs,
     tailPointsMax: engine.tailPoints,
     busyShare: engine.indexShareBusy,
+    burstShare: engine.indexShareBurst,
     busyTailPointsMax: engine.tailPointsBusy,
     tailBytesMax: engine.tailBytes,
     rebuildShare: engine.tombstoneRatio,

@@ -195,14 +195,14 @@ describe("writing", () => {
     const STEP_MS = 10;
     const restsAfter = async (
       searches: boolean,
-      options: { readonly tailPointsMax: number; readonly busyForMs?: number },
+      options: { readonly tailPointsMax: number; readonly busyForMs?: number; readonly burstShare?: number },
     ): Promise<readonly number[]> => {
       using directory = temporaryDirectory();
       const rests: number[] = [];
       let nowMs = 0;
       await using engine = await openEngine(directory.path, {
         options: {
-          ...{ busyForMs: Infinity, busyShare: 0.25, ...options },
+          ...{ busyForMs: Infinity, busyShare: 0.25, burstShare: 0.25, ...options },
           ...{ saveIdleMs: 1e9, restAfterMs: 1e9, commitAfterMs: 1e9 },
         },
         clock: {
@@ -228,8 +228,32 @@ describe("writing", () => {
       // A slice took two looks at the clock; three times as long is left to others, of which one look has passed.
       for (const ms of rests) expect(ms).toBe(3 * 2 * STEP_MS - STEP_MS);
     }
-    // From half of its limit on the tail is emptied first: of twenty points nine are left to rest before.
-    expect(await restsAfter(false, { tailPointsMax: 20 })).toHaveLength(9);
+    // From three quarters of its limit on the tail is emptied first: between the last fourteen of twenty points it rests.
+    expect(await restsAfter(false, { tailPointsMax: 20 })).toHaveLength(13);
+    // Keeping up with twenty points in no time would take more than a quarter: a burst is left more once that is known.
+    const burst = await restsAfter(false, { tailPointsMax: 1_000, burstShare: 0.1 });
+    expect(burst[0]).toBe(3 * 2 * STEP_MS - STEP_MS);
+    expect(burst).toContain(9 * 2 * STEP_MS - STEP_MS);
+  });
+
+  test("of the tail that a burst left, searches let writes in while it shrinks, not only when it is short", async () => {
+    using directory = temporaryDirectory();
+    let nowMs = 0;
+    await using engine = await openEngine(directory.path, {
+      options: { tailPointsMax: 10_000, busyTailPointsMax: 50, busyForMs: Infinity, busyShare: 1 },
+      clock: { nowMs: () => (nowMs += 10), after: () => () => undefined },
+    });
+    await engine.applyEntries([entry(1, many(600))]);
+    await engine.search([query(at(0))]);
+    const tails: number[] = [];
+    for (let n = 0; n < 10; n++) {
+      await engine.applyEntries([entry(n + 2, many(20, 600 + n * 20))]);
+      tails.push(engine.stats().tail);
+    }
+    expect(tails[0]).toBeGreaterThan(500);
+    for (const [n, tail] of tails.entries())
+      if (n > 0) expect(tail).toBeLessThanOrEqual((tails[n - 1] ?? 0) - 20 + 1);
+    expect(tails.at(-1)).toBeGreaterThan(100);
   });
 });
 

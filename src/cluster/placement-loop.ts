@@ -24,7 +24,7 @@ const CALM_MS_PER_GROUP = 20;
 /** The same while something is amiss: looking must not be what keeps the nodes from answering in time. */
 const EVERY_MS_PER_GROUP = 2;
 /** Between the first two looks after a change. */
-const SOON_MS = 40;
+const SOON_MS = 20;
 
 export interface PlacementLoopOptions {
   readonly nodeId: number;
@@ -259,7 +259,10 @@ export class PlacementLoop implements Disposable {
   }
 }
 
-/** Everybody is there, every group is led, and every replica holds all that is committed. */
+/**
+ * Everybody is there, every group is led, and every replica holds all that is committed. A learner that has not been
+ * heard of since its leader last counted is about to get its vote.
+ */
 function isCalm({ alive, groups }: ClusterView): boolean {
   const all = [...groups.values()];
   return (
@@ -269,7 +272,10 @@ function isCalm({ alive, groups }: ClusterView): boolean {
         conf !== null &&
         !conf.joint &&
         diverged.length === 0 &&
-        peers.every(({ match, state }) => state === "replicate" && match >= commit),
+        peers.every(
+          ({ node, match, state, active }) =>
+            state === "replicate" && match >= commit && (active || !conf.learners.includes(node)),
+        ),
     )
   );
 }

@@ -21,11 +21,15 @@ function node(nodeId: number): CatalogueNode {
   };
 }
 
-/** A group that all three nodes hold and the first leads, as node `nodeId` tells it. */
-function reported(group: number, nodeId: number) {
+/** A group that all three nodes hold and the first leads, as node `nodeId` tells it; learners and who was heard of. */
+function reported(group: number, nodeId: number, learners: ReadonlyMap<number, boolean> = new Map()) {
   const status = {
     ...{ group, node: nodeId, state: "running", role: nodeId === 1 ? "leader" : "follower" },
-    ...{ term: 1, commit: 9, peers: [], conf: { voters: [1, 2, 3], learners: [], votersOutgoing: [] } },
+    ...{ term: 1, commit: 9 },
+    conf: { voters: [1, 2, 3], learners: [...learners.keys()], votersOutgoing: [] },
+    peers: [...learners].map(([node, recentlyActive]) => ({
+      ...{ node, recentlyActive, match: 9, state: "replicate", learner: true },
+    })),
   };
   return { group, status, engine: { appliedIndex: 9, stateHash: "a", hashMarks: [] }, error: null };
 }
@@ -36,10 +40,13 @@ function watched(shards = 0): {
   looks: () => number;
   silent: Set<number>;
   leads: { now: boolean };
+  /** Of every shard, that hold all of it; and whether the leader heard of them since it last counted. */
+  learners: Map<number, boolean>;
 } {
   let asked = 0;
   const silent = new Set<number>();
   const leads = { now: true };
+  const learners = new Map<number, boolean>();
   const loop = new PlacementLoop(
     { nodeId: 1, everyMs: EVERY_MS, replaceAfterMs: 600_000 },
     {
@@ -50,7 +57,7 @@ function watched(shards = 0): {
         if (silent.has(of)) throw new Error(`node ${of} does not answer`);
         return {
           node: of,
-          groups: Array.from({ length: shards }, (_, at) => reported(1024 + at, of)),
+          groups: Array.from({ length: shards }, (_, at) => reported(1024 + at, of, learners)),
         } as never;
       },
       command: () => Promise.reject(new Error("nothing is to be commanded")),
@@ -60,7 +67,7 @@ function watched(shards = 0): {
       nowMs: () => Date.now(),
     },
   );
-  return { loop, looks: () => asked, silent, leads };
+  return { loop, looks: () => asked, silent, leads, learners };
 }
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
@@ -99,7 +106,7 @@ test("a change is looked at at once, again within a tenth of a second, and then 
   await pass(100);
   expect(looks() - before).toBe(2);
   await pass(2 * EVERY_MS);
-  expect(looks() - before).toBe(4);
+  expect(looks() - before).toBe(5);
 });
 
 test("while a node does not answer it looks at every interval", async () => {
@@ -107,6 +114,17 @@ test("while a node does not answer it looks at every interval", async () => {
   using _ = loop;
   await pass(10 * CALM_MS);
   silent.add(3);
+  await pass(CALM_MS);
+  const before = looks();
+  await pass(10 * EVERY_MS);
+  expect(looks() - before).toBe(10);
+});
+
+test("while a learner that holds everything was not heard of for a moment it looks at every interval: it is to vote", async () => {
+  const { loop, looks, learners } = watched(1);
+  using _ = loop;
+  await pass(10 * CALM_MS);
+  learners.set(4, false);
   await pass(CALM_MS);
   const before = looks();
   await pass(10 * EVERY_MS);

@@ -94,6 +94,9 @@ export class Incoming {
   /** Of what came so far; null for a file of which a part was here before, which is read at the end. */
   readonly #hashes: readonly (Hash | null)[];
   readonly #release: () => void;
+  #written: Promise<void> = Promise.resolve();
+  /** Of files that are whole, while others still come in. */
+  readonly #syncs = new Map<number, Promise<void>>();
   #ended = false;
 
   private constructor(
@@ -132,20 +135,30 @@ export class Incoming {
     return this.#held;
   }
 
-  /** Throws RangeError for a piece that does not go on where the file stands. */
-  async append(file: number, offset: number, data: Uint8Array): Promise<void> {
+  /**
+   * Begins to write a piece; resolves when it is in the file. The next one may be handed in before that, and waits for it:
+   * the disk works while the next piece arrives and is hashed. Throws RangeError for a piece that does not go on where the
+   * file stands.
+   */
+  append(file: number, offset: number, data: Uint8Array): Promise<void> {
     const entry = this.#manifest.files[file];
     const handle = this.#handles[file];
     const at = this.#held[file];
     if (entry === undefined || handle === undefined || at !== offset || at + data.length > entry.bytes)
       throw new RangeError(`a piece at ${offset} of file ${file} does not follow ${at}`);
-    await handle.appendFile(data);
-    this.#hashes[file]?.update(data);
     this.#held[file] = at + data.length;
+    // After a failure nothing more is written: what is in the file stays a beginning of it.
+    const written = settledLater(this.#written.then(() => handle.appendFile(data)));
+    this.#written = written;
+    if (at + data.length === entry.bytes)
+      this.#syncs.set(file, settledLater(written.then(() => handle.sync())));
+    this.#hashes[file]?.update(data);
+    return written;
   }
 
   /** The snapshot, once every byte is here and every checksum holds; null, and nothing kept, when one does not. */
   async finish(): Promise<CapturedSnapshot | null> {
+    await this.#written;
     for (const [at, { bytes, sha256 }] of this.#manifest.files.entries()) {
       const handle = this.#handles[at];
       if (
@@ -156,7 +169,7 @@ export class Incoming {
         await this.discard();
         return null;
       }
-      await handle.sync();
+      await (this.#syncs.get(at) ?? handle.sync());
     }
     const { index, files } = this.#manifest;
     const handles = new Map(files.map(({ name }, at) => [name, this.#handles[at]]));
@@ -182,6 +195,7 @@ export class Incoming {
   async pause(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    await this.#written.catch(() => undefined);
     for (const handle of this.#handles) await handle.close();
     this.#release();
   }
@@ -189,10 +203,17 @@ export class Incoming {
   async discard(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
+    await this.#written.catch(() => undefined);
     for (const handle of this.#handles) await handle.close();
     await rm(this.#directory, { recursive: true, force: true });
     this.#release();
   }
+}
+
+/** Whoever waits for it is told of a failure; nobody may, when something before it failed. */
+function settledLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 async function hashOf(handle: FileHandle, bytes: number): Promise<string> {

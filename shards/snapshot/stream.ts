@@ -233,7 +233,10 @@ export class SnapshotReceiver {
   #message: GroupMessage | null = null;
   #manifest: Manifest | null = null;
   #incoming: Incoming | null = null;
+  /** Of the pieces that were looked at; the last of them may not be written yet. */
   #got = 0;
+  /** The last piece's, and its answer's. */
+  #writing: Promise<void> = Promise.resolve();
   #ended = false;
 
   constructor(parts: ReceiverParts) {
@@ -266,9 +269,15 @@ export class SnapshotReceiver {
       throw new WireError(`${String(kind)} is not expected here`);
     const piece = bytes(rest[2]);
     if (crc32(piece) !== whole(rest[3])) throw new WireError("a piece fails its checksum");
-    await this.#incoming.append(whole(rest[0]), whole(rest[1]), piece);
+    const written = this.#incoming.append(whole(rest[0]), whole(rest[1]), piece);
     this.#got += piece.length;
-    this.#parts.write(pack(["got", this.#got]));
+    const got = this.#got;
+    // One piece is written while the next is looked at; more would be memory that the sender's window does not bound.
+    await this.#writing;
+    this.#writing = written.then(() => {
+      if (!this.#ended) this.#parts.write(pack(["got", got]));
+    });
+    this.#writing.catch(() => undefined);
     await this.#finishIfWhole();
   }
 
@@ -303,6 +312,7 @@ export class SnapshotReceiver {
     const total = files.reduce((sum, file) => sum + file.bytes, 0);
     this.#parts.progress(group, this.#got, total);
     if (this.#got < total) return;
+    await this.#writing;
     const snapshot = (await this.#incoming?.finish()) ?? null;
     // From here on it belongs to whoever takes it.
     this.#incoming = null;

@@ -152,7 +152,7 @@ export class HnswGraph {
     return this.#members.has(label);
   }
 
-  labels(): Iterable<number> {
+  get labels(): LabelSet {
     return this.#members;
   }
 

@@ -57,6 +57,17 @@ export class LabelSet {
     this.#size = 0;
   }
 
+  /** Those that are not in `other`: a word at a time, since two sets are compared whole at every start. */
+  *without(other: LabelSet): Generator<number> {
+    for (const [high, { bits }] of this.#pages) {
+      const others = other.#pages.get(high)?.bits;
+      for (let word = 0; word < bits.length; word++) {
+        let left = (bits[word] ?? 0) & ~(others?.[word] ?? 0);
+        for (; left !== 0; left &= left - 1) yield high * PAGE + word * 32 + (31 - Math.clz32(left & -left));
+      }
+    }
+  }
+
   *[Symbol.iterator](): Generator<number> {
     for (const [high, { bits }] of this.#pages)
       for (let at = 0; at < PAGE; at++)

@@ -51,14 +51,23 @@ export async function openShardData(
       await removeGraphs(data, null);
       store.renumber();
     }
-    const live = new LivePoints();
-    store.each((label, id, version) => live.set(label, id, version));
-    const writer = new Writer(spec, store);
-    // Many shards are opened at once: all would hold their files while they wait for the disk.
-    store.restNow();
-    // A new file is on disk only when its name is.
-    await syncDirectory(data);
-    const graph = await graphOf(data, opening, isVerified);
+    // The library reads it in a thread of its own; this one reads the points meanwhile.
+    const loading = graphOf(data, opening, isVerified);
+    let live: LivePoints;
+    let writer: Writer;
+    try {
+      live = livePoints(store);
+      writer = new Writer(spec, store);
+      // Many shards are opened at once: all would hold their files while they wait for the disk.
+      store.restNow();
+      // A new file is on disk only when its name is.
+      await syncDirectory(data);
+    } catch (thrown) {
+      const [loaded] = await Promise.allSettled([loading]);
+      if (loaded.status === "fulfilled") loaded.value.graph.free();
+      throw thrown;
+    }
+    const graph = await loading;
     const tail = new ExactTail(spec);
     const graphs = { main: graph.graph, fill: null, lastSearchMs: -Infinity };
     const parts: ShardParts = { ...opening, store, live, tail, graphs };
@@ -80,6 +89,12 @@ export async function openShardData(
     store.close();
     throw thrown;
   }
+}
+
+function livePoints(store: PointStore): LivePoints {
+  const live = new LivePoints();
+  store.each((label, id, version) => live.set(label, id, version));
+  return live;
 }
 
 /** Nothing of it runs any more; what is in memory is given back. */
@@ -122,9 +137,9 @@ function reconcile({ graphs, live, options, spec, store, tail }: ShardParts): {
   readonly count: number;
   readonly inTail: boolean;
 } {
-  const extra = [...graphs.main.labels()].filter((label) => !live.has(label));
+  const extra = [...graphs.main.labels.without(live.labels)];
   for (const label of extra) graphs.main.tombstone(label);
-  const missing = [...live.labels].filter((label) => !graphs.main.has(label));
+  const missing = [...live.labels.without(graphs.main.labels)];
   const inTail =
     missing.length <= options.tailPointsMax && missing.length * 4 * spec.dimension <= options.tailBytesMax;
   if (inTail)

@@ -18,6 +18,8 @@ export interface Swarm {
   readonly compactBytes: number;
   readonly appendBytesMax: number;
   readonly inflightMessagesMax: number;
+  /** From so many bytes on proposals do not wait for those before them; 1: none waits. */
+  readonly gatherBytes: number;
   readonly clients: number;
   readonly keys: number;
   /** Microseconds a client thinks between two operations, at most. */
@@ -78,6 +80,7 @@ export function drawSwarm(dice: Dice): Swarm {
   const sometimes = (perMille: number, value: number): number => (dice.chance(perMille) ? value : 0);
   const later = dice.fork("later");
   const resting = dice.fork("resting");
+  const gathering = dice.fork("gathering");
   const isLater = (kind: FaultKind): boolean => LATER_KINDS.some((one) => one === kind);
   const weigh = (from: Dice): number => (from.chance(400) ? from.between(1, 5) : 0);
   const weights = Object.fromEntries(
@@ -95,6 +98,7 @@ export function drawSwarm(dice: Dice): Swarm {
     compactBytes: dice.pick([600, 1_500, 4_000, 1 << 20]),
     appendBytesMax: dice.pick([1, 300, 1_000, 1 << 20]),
     inflightMessagesMax: dice.pick([1, 2, 8, 64]),
+    gatherBytes: gathering.pick([1, 1, 100, 1 << 16]),
     clients: dice.between(2, 5),
     keys: dice.between(1, 4),
     thinkUs: dice.pick([2_000, 8_000, 30_000]),

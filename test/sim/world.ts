@@ -211,7 +211,7 @@ export class World implements WorldView {
       },
     });
     const { tickMs, electionTicks, heartbeatTicks } = this.swarm;
-    const { compactBytes, appendBytesMax, inflightMessagesMax } = this.swarm;
+    const { compactBytes, appendBytesMax, inflightMessagesMax, gatherBytes } = this.swarm;
     const limits: Partial<HostLimits> = {
       tickMs,
       electionTicks,
@@ -220,6 +220,7 @@ export class World implements WorldView {
       keepBytes: Math.floor(compactBytes / 3),
       appendBytesMax,
       inflightMessagesMax,
+      gatherBytes,
       entryBytesMax: 512,
       proposalBytesMax: 1 << 16,
       unappliedBytesMax: 4_096,

@@ -10,7 +10,7 @@ const run = promisify(execFile);
 
 test.skipIf(!LONG).each([
   { bench: "failover", figures: ["1a", "1b", "1c", "1d", "1e"] },
-  { bench: "cluster-writes", figures: ["2a", "2b", "3a", "3b"] },
+  { bench: "cluster-writes", figures: ["2a", "2b", "2c", "3a", "3b"] },
   { bench: "catch-up", figures: ["4", "5a", "5b"] },
   { bench: "idle-groups", figures: ["6a", "6b"] },
   { bench: "snapshot-memory", figures: ["7a", "7b"] },

@@ -262,7 +262,7 @@ export class Indexer {
     const { clock, options } = this.#parts;
     const startedMs = clock.nowMs();
     const share = this.#share(startedMs);
-    const endMs = startedMs + (share === 1 ? options.sliceMs : options.busySliceMs);
+    const endMs = startedMs + (share < 1 ? options.busySliceMs : this.sliceMs(startedMs));
     let steps = 0;
     do this.#step(steps++);
     while (this.#hasWork() && clock.nowMs() < endMs);

@@ -51,23 +51,14 @@ export async function openShardData(
       await removeGraphs(data, null);
       store.renumber();
     }
-    // The library reads it in a thread of its own; this one reads the points meanwhile.
-    const loading = graphOf(data, opening, isVerified);
-    let live: LivePoints;
-    let writer: Writer;
-    try {
-      live = livePoints(store);
-      writer = new Writer(spec, store);
-      // Many shards are opened at once: all would hold their files while they wait for the disk.
-      store.restNow();
-      // A new file is on disk only when its name is.
-      await syncDirectory(data);
-    } catch (thrown) {
-      const [loaded] = await Promise.allSettled([loading]);
-      if (loaded.status === "fulfilled") loaded.value.graph.free();
-      throw thrown;
-    }
-    const graph = await loading;
+    const live = new LivePoints();
+    store.each((label, id, version) => live.set(label, id, version));
+    const writer = new Writer(spec, store);
+    // Many shards are opened at once: all would hold their files while they wait for the disk.
+    store.restNow();
+    // A new file is on disk only when its name is.
+    await syncDirectory(data);
+    const graph = await graphOf(data, opening, isVerified);
     const tail = new ExactTail(spec);
     const graphs = { main: graph.graph, fill: null, lastSearchMs: -Infinity };
     const parts: ShardParts = { ...opening, store, live, tail, graphs };
@@ -89,12 +80,6 @@ export async function openShardData(
     store.close();
     throw thrown;
   }
-}
-
-function livePoints(store: PointStore): LivePoints {
-  const live = new LivePoints();
-  store.each((label, id, version) => live.set(label, id, version));
-  return live;
 }
 
 /** Nothing of it runs any more; what is in memory is given back. */

@@ -52,7 +52,10 @@ export async function openShardData(
       store.renumber();
     }
     const live = new LivePoints();
-    store.each((label, id, version) => live.set(label, id, version));
+    await store.each(
+      (label, id, version) => live.set(label, id, version),
+      () => opening.scheduler.turn("apply"),
+    );
     const writer = new Writer(spec, store);
     // Many shards are opened at once: all would hold their files while they wait for the disk.
     store.restNow();

@@ -192,16 +192,23 @@ export class PointStore {
     return this.#guarded(() => (id === null ? points.all(limit) : pointsFrom.all(id, limit)));
   }
 
-  /** Calls back with every point; nothing else may touch the store meanwhile. */
-  each(visit: (label: number, id: PointId, version: number) => void): void {
-    this.#guarded(() => {
+  /**
+   * Calls back with every point, in order of labels; between two pages `turn` lets others have the thread. Nothing may be
+   * written until it resolves.
+   */
+  async each(
+    visit: (label: number, id: PointId, version: number) => void,
+    turn: () => Promise<void>,
+  ): Promise<void> {
+    for (let after = -1; ;) {
       // Many rows per call, as arrays: a call and an object for each row take 1.7 times as long.
-      for (let after: number | undefined = -1; after !== undefined;) {
-        const rows: readonly EachRow[] = this.#statements.each.all(after, EACH_ROWS);
-        for (const [label, id, version] of rows) visit(label, id, version);
-        after = rows.at(-1)?.[0];
-      }
-    });
+      const rows: readonly EachRow[] = this.#guarded(() => this.#statements.each.all(after, EACH_ROWS));
+      for (const [label, id, version] of rows) visit(label, id, version);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < EACH_ROWS) return;
+      [after] = last;
+      await turn();
+    }
   }
 
   remembered(origin: string, sequence: number): string | undefined {

@@ -149,7 +149,7 @@ test("a copy is made while writes go on, and holds what was written before it be
   expect(ids).not.toContain(2_000);
 });
 
-test("each point is visited once, in order of labels, however many there are", () => {
+test("each point is visited once, in order of labels, however many there are; others get the thread in between", async () => {
   using directory = temporaryDirectory();
   using store = openStore(directory.path);
   for (const count of [0, 1, 1_999, 2_000, 4_001]) {
@@ -158,7 +158,12 @@ test("each point is visited once, in order of labels, however many there are", (
         put(store, label, `${label}`);
     });
     const seen: [number, PointId, number][] = [];
-    store.each((label, id, version) => seen.push([label, id, version]));
+    let turns = 0;
+    await store.each(
+      (label, id, version) => seen.push([label, id, version]),
+      async () => void turns++,
+    );
+    expect(turns).toBe(Math.floor(count / 2_000));
     expect(seen).toEqual(Array.from({ length: count }, (_, label) => [label, `${label}`, 1]));
   }
 });

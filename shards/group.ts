@@ -271,7 +271,7 @@ export class GroupLoop implements Group {
     // On a follower no peers are listed: who lacks what is the leader's to know, and its log has it.
     const matches = this.#core
       .status()
-      .progress.filter(({ recentlyActive }) => recentlyActive)
+      .progress.filter(({ active }) => active)
       .map(({ match }) => match);
     this.#compactor.drop(LogIndex(Math.min(old, this.#source.heldIndex ?? old, ...matches)));
   }

@@ -41,12 +41,12 @@ export function describeGroup(parts: StatusParts): GroupStatus {
     applyLagBytes: applier.lagBytes,
     proposalsWaiting: parts.proposals,
     conf: core.conf,
-    peers: core.progress.map(({ id, match, state, learner, recentlyActive }) => ({
+    peers: core.progress.map(({ id, match, state, learner, active }) => ({
       node: id,
       match,
       state,
       learner,
-      recentlyActive,
+      recentlyActive: active,
     })),
   };
 }

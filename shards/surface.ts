@@ -74,6 +74,7 @@ export interface PeerProgress {
   readonly match: LogIndex;
   readonly state: "probe" | "replicate" | "snapshot";
   readonly learner: boolean;
+  /** Heard from within the last election timeout, or two. */
   readonly recentlyActive: boolean;
 }
 

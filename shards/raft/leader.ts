@@ -181,6 +181,6 @@ function checkQuorum(core: CoreState): boolean {
     becomeFollower(core, core.term, NOBODY);
     return false;
   }
-  for (const peer of core.tracker.members) if (peer.id !== core.id) peer.recentlyActive = false;
+  for (const peer of core.tracker.members) if (peer.id !== core.id) peer.checkAgain();
   return true;
 }

@@ -32,6 +32,8 @@ export class Progress {
   snapshotSentAt: number | null = null;
   /** Heard from since the last check of the quorum. */
   recentlyActive = true;
+  /** The same as it was at that check: who looks right after one would take everybody for gone. */
+  #wasActive = false;
   /** Nothing more until an answer or the next heartbeat's answer. */
   paused = false;
   /** The highest commit index sent, so that a peer is not told the same twice. */
@@ -49,8 +51,20 @@ export class Progress {
     this.match = match;
     this.next = next;
     this.recentlyActive = false;
+    this.#wasActive = false;
     this.snapshotSentAt = null;
     this.#sentCommit = ZERO;
+  }
+
+  /** Heard from within the last election timeout, or two. */
+  get isActive(): boolean {
+    return this.recentlyActive || this.#wasActive;
+  }
+
+  /** From now on it has to be heard from again. */
+  checkAgain(): void {
+    this.#wasActive = this.recentlyActive;
+    this.recentlyActive = false;
   }
 
   isPaused(): boolean {

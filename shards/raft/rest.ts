@@ -51,5 +51,5 @@ export function resumeAfterRest(core: CoreState, silentTicks: number): void {
   }
   core.electionElapsed = 0;
   core.heartbeatElapsed = core.settings.heartbeatTicks;
-  for (const peer of core.tracker.members) if (peer.id !== core.id) peer.recentlyActive = false;
+  for (const peer of core.tracker.members) if (peer.id !== core.id) peer.checkAgain();
 }

@@ -13,7 +13,10 @@ export interface PeerStatus {
   readonly paused: boolean;
   /** 0: none is on the way. */
   readonly pendingSnapshot: LogIndex;
+  /** Heard from since the last check of the quorum. */
   readonly recentlyActive: boolean;
+  /** Or in the time between the two checks before. */
+  readonly active: boolean;
   readonly inflightMessages: number;
   readonly inflightFull: boolean;
 }
@@ -78,6 +81,7 @@ function progressOf(core: CoreState): PeerStatus[] {
     paused: peer.isPaused(),
     pendingSnapshot: peer.pendingSnapshot,
     recentlyActive: peer.recentlyActive,
+    active: peer.isActive,
     inflightMessages: peer.inflights.count,
     inflightFull: peer.inflights.isFull(),
   }));

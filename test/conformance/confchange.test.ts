@@ -33,6 +33,7 @@ function run(tracker: Tracker, directive: Directive, lastIndex: number): string 
       ...peer,
       id: peer.id,
       learner: tracker.isLearner(peer.id),
+      active: peer.isActive,
       paused: peer.isPaused(),
       inflightMessages: peer.inflights.count,
       inflightFull: peer.inflights.isFull(),

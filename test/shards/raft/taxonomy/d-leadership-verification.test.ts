@@ -39,3 +39,25 @@ test("a minority still serves what was committed", () => {
   expect(group.member(3).commands()).toEqual(["x"]);
   expect(group.core(3).status().commit).toBe(2);
 });
+
+test("who answers counts as active at every moment, and who stopped does not for longer than two checks", () => {
+  const group = cluster(3).elect(1);
+  group.isolate(3);
+  const seen: (readonly [boolean, boolean])[] = [];
+  for (let tick = 0; tick < 60; tick++) {
+    group.core(1).tick();
+    // Also at the tick of a check, before anybody can have answered since.
+    const [two, three] = [2, 3].map(
+      (id) =>
+        group
+          .core(1)
+          .status()
+          .progress.find((peer) => peer.id === id)?.active,
+    );
+    seen.push([two === true, three === true]);
+    group.settle();
+  }
+  expect(seen.every(([two]) => two)).toBe(true);
+  expect(seen.slice(0, 5).some(([, three]) => three)).toBe(true);
+  expect(seen.slice(25).some(([, three]) => three)).toBe(false);
+});

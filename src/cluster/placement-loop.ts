@@ -259,10 +259,7 @@ export class PlacementLoop implements Disposable {
   }
 }
 
-/**
- * Everybody is there, every group is led, and every replica holds all that is committed. A learner that has not been
- * heard of since its leader last counted is about to get its vote.
- */
+/** Everybody is there, every group is led, and every replica answers its leader and holds all that is committed. */
 function isCalm({ alive, groups }: ClusterView): boolean {
   const all = [...groups.values()];
   return (
@@ -272,10 +269,7 @@ function isCalm({ alive, groups }: ClusterView): boolean {
         conf !== null &&
         !conf.joint &&
         diverged.length === 0 &&
-        peers.every(
-          ({ node, match, state, active }) =>
-            state === "replicate" && match >= commit && (active || !conf.learners.includes(node)),
-        ),
+        peers.every(({ match, state, active }) => active && state === "replicate" && match >= commit),
     )
   );
 }

@@ -86,7 +86,9 @@ async function searches(
   say: (line: string) => void,
 ): Promise<readonly Figure[]> {
   await using store = await FlotillaStore.open({
-    ...{ shards: 2, connections: SEARCHERS, args: SNAPSHOTS_UNLIMITED },
+    shards: 2,
+    connections: SEARCHERS,
+    args: SNAPSHOTS_UNLIMITED,
   });
   await fill(store, points);
   const leader = await store.leader();

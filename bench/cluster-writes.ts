@@ -6,14 +6,17 @@ import { closedLoop, type Load } from "./figures-cluster/load.ts";
 import { concludes } from "./figures-cluster/report.ts";
 import { valueOf, type ReplicatedStore } from "./figures-cluster/store.ts";
 
-/** The last of them again once they have written for a while: what was put off has to be done sometime. */
-const CLIENTS = [1, 64, 64];
-const LATER = CLIENTS.length - 1;
 const SECONDS = { usual: 10, quick: 1.5 };
 /** Until nothing is faster for being done again: the code of a JavaScript program is compiled while it runs. */
 const WARM_SECONDS = { usual: 15, quick: 0.5 };
 /** Of the warm-up, for a load after the first, and for batches: each of these is a hundred points. */
 const WARM_AGAIN_SHARE = 0.15;
+/** One after the other on one store. The last is what is left of the one before: what was put off has to be done sometime. */
+const SINGLES = [
+  { figure: "2a", what: "1 client", clients: 1, warmShare: 1 },
+  { figure: "2b", what: "64 clients", clients: 64, warmShare: WARM_AGAIN_SHARE },
+  { figure: "2c", what: "64 clients that go on", clients: 64, warmShare: 1 },
+] as const;
 const BATCH = 100;
 const BATCH_CLIENTS = 4;
 
@@ -28,7 +31,7 @@ export async function main(args: readonly string[]): Promise<void> {
     const theirs =
       version === null ? null : await singles(() => EtcdStore.open({ connections: 64 }), seconds, warm);
     const ours = await singles(() => FlotillaStore.open({ connections: 64 }), seconds, warm);
-    const figures = CLIENTS.map((_, at) => besideEtcd(at, ours[at], theirs?.[at], version));
+    const figures = SINGLES.map((single, at) => besideEtcd(single, ours[at], theirs?.[at], version));
     const one = await batches({ nodes: 1, shards: 1 }, seconds, warm);
     for (const shards of [1, 4]) {
       const three = await batches({ shards }, seconds, warm);
@@ -52,7 +55,7 @@ export async function main(args: readonly string[]): Promise<void> {
   });
 }
 
-/** Through the leader, as a client that knows who leads; per entry of {@link CLIENTS}. Every key is new. */
+/** Through the leader, as a client that knows who leads; per entry of {@link SINGLES}. Every key is new. */
 async function singles(
   open: () => Promise<ReplicatedStore>,
   seconds: number,
@@ -63,15 +66,15 @@ async function singles(
   let key = 0;
   const put = (): Promise<boolean> => store.put(leader, key++);
   const loads: Load[] = [];
-  for (const [at, clients] of CLIENTS.entries()) {
-    await closedLoop(clients, at === 0 || at === LATER ? warm : WARM_AGAIN_SHARE * warm, put);
+  for (const { clients, warmShare } of SINGLES) {
+    await closedLoop(clients, warmShare * warm, put);
     loads.push(await closedLoop(clients, seconds, put));
   }
   return loads;
 }
 
 function besideEtcd(
-  at: number,
+  single: (typeof SINGLES)[number],
   ours: Load | undefined,
   theirs: Load | undefined,
   version: string | null,
@@ -83,10 +86,8 @@ function besideEtcd(
     p99: ours?.latencyMs.p99 ?? 0,
     failures: ours?.failures ?? 0,
   };
-  const clients = CLIENTS[at] ?? 0;
-  const figure = `2${"abc"[at] ?? ""}`;
-  const later = at === LATER ? " that go on" : "";
-  const what = `single-point upserts, ${clients} ${clients === 1 ? "client" : "clients"}${later}`;
+  const { figure } = single;
+  const what = `single-point upserts, ${single.what}`;
   if (theirs === undefined)
     return {
       ...{ figure, what, found: rate, limit: 0, rule: "atLeast", unit: "/s" },

@@ -78,7 +78,7 @@ export class Proposer {
   committed(entries: readonly Entry[]): boolean {
     for (const entry of entries) this.#pending.committed(entry);
     this.#committedTo = Math.max(this.#committedTo, entries.at(-1)?.index ?? 0);
-    return this.#pending.waiting > 0 && this.#committedTo >= this.#proposedTo;
+    return this.#pending.waiting > 0 && !this.#isRoundUnderWay;
   }
 
   applied(entry: Entry, result: unknown, isOfThisReign: boolean): void {
@@ -109,9 +109,13 @@ export class Proposer {
     this.#pending.stop(why);
   }
 
+  get #isRoundUnderWay(): boolean {
+    return this.#proposedTo > this.#committedTo;
+  }
+
   #gathers(): boolean {
-    if (this.#proposedTo <= this.#committedTo) return false;
-    return !this.#waitedTick && !this.#pending.fills(this.#link.limits.gatherBytes);
+    const { gatherBytes } = this.#link.limits;
+    return this.#isRoundUnderWay && !this.#waitedTick && !this.#pending.fills(gatherBytes);
   }
 
   #add(proposed: Proposed, options: WaitOptions): Promise<ProposalOutcome> {

@@ -193,25 +193,25 @@ export class Incoming {
 
   /** Ends it; what is here stays for the next attempt. */
   async pause(): Promise<void> {
-    if (this.#ended) return;
-    this.#ended = true;
-    await this.#written.catch(() => undefined);
-    for (const handle of this.#handles) await handle.close();
-    this.#release();
+    await this.#end("kept");
   }
 
   async discard(): Promise<void> {
+    await this.#end("removed");
+  }
+
+  async #end(files: "kept" | "removed"): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
     await this.#written.catch(() => undefined);
     for (const handle of this.#handles) await handle.close();
-    await rm(this.#directory, { recursive: true, force: true });
+    if (files === "removed") await rm(this.#directory, { recursive: true, force: true });
     this.#release();
   }
 }
 
 /** Whoever waits for it is told of a failure; nobody may, when something before it failed. */
-function settledLater<T>(promise: Promise<T>): Promise<T> {
+export function settledLater<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;
 }

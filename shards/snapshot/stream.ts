@@ -22,7 +22,13 @@ import {
   whole,
   WireError,
 } from "../transport/codec.ts";
-import { checkManifest, type Incoming, type Manifest, type StagingArea } from "./staging-area.ts";
+import {
+  checkManifest,
+  settledLater,
+  type Incoming,
+  type Manifest,
+  type StagingArea,
+} from "./staging-area.ts";
 
 /**
  * Bytes of one piece. Each costs either side some 0.5 ms of processor whatever its size: twice as many of half the size
@@ -156,10 +162,7 @@ async function* piecesAhead(
   try {
     for (const [at, file] of snapshot.files.entries())
       for (let offset = held[at] ?? 0; offset < file.bytes; offset += PIECE_BYTES) {
-        const read = (free.pop() ?? new PieceFrame()).read(snapshot, at, offset);
-        // Whoever waits for it is told of a failure; nobody may, when an earlier piece failed.
-        read.catch(() => undefined);
-        ahead.push(read);
+        ahead.push(settledLater((free.pop() ?? new PieceFrame()).read(snapshot, at, offset)));
         if (ahead.length > READ_AHEAD) yield await (ahead.shift() as Promise<PieceFrame>);
       }
     for (const read of ahead.splice(0)) yield await read;
@@ -274,10 +277,11 @@ export class SnapshotReceiver {
     const got = this.#got;
     // One piece is written while the next is looked at; more would be memory that the sender's window does not bound.
     await this.#writing;
-    this.#writing = written.then(() => {
-      if (!this.#ended) this.#parts.write(pack(["got", got]));
-    });
-    this.#writing.catch(() => undefined);
+    this.#writing = settledLater(
+      written.then(() => {
+        if (!this.#ended) this.#parts.write(pack(["got", got]));
+      }),
+    );
     await this.#finishIfWhole();
   }
 

@@ -142,6 +142,7 @@ export function decodeJoinAnswer(body: Uint8Array): JoinAnswer {
   const read = parse(body);
   const kinds = ["joined", "ask", "later", "refused", "new"];
   if (!kinds.includes(read["kind"] as string)) throw new TypeError("an answer that cannot be understood");
+  // Its kind tells the rest: it comes from a node that has proved the cluster's secret.
   return read as unknown as JoinAnswer;
 }
 

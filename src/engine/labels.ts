@@ -68,10 +68,8 @@ export class LabelSet {
     }
   }
 
-  *[Symbol.iterator](): Generator<number> {
-    for (const [high, { bits }] of this.#pages)
-      for (let at = 0; at < PAGE; at++)
-        if ((((bits[at >>> 5] ?? 0) >>> (at & 31)) & 1) === 1) yield high * PAGE + at;
+  [Symbol.iterator](): Generator<number> {
+    return this.without(new LabelSet());
   }
 
   get bytes(): number {

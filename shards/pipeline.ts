@@ -97,9 +97,13 @@ export class Pipeline {
     return true;
   }
 
-  /** What is still carried along when the group closes. */
+  /**
+   * What is still carried along when the group closes. Nothing while entries or a snapshot wait before it: those are not
+   * written any more, and the commit index may lie within them.
+   */
   get unwritten(): GroupWrite | null {
-    return this.#carried === null ? null : { group: this.#group, hardState: this.#carried.hardState };
+    if (this.#carried === null || this.#items.some(({ write }) => write !== null)) return null;
+    return { group: this.#group, hardState: this.#carried.hardState };
   }
 
   /**

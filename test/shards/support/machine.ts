@@ -34,6 +34,8 @@ export class RecordingMachine implements ApplyOp {
   restores = 0;
   openSnapshots = 0;
   fault: Error | null = null;
+  /** Restores begin when it resolves. */
+  mayRestore: Promise<void> = Promise.resolve();
   #gate: Promise<void> | null = null;
   #open: (() => void) | null = null;
 
@@ -125,6 +127,7 @@ export class RecordingMachine implements ApplyOp {
 
   async restore(snapshot: CapturedSnapshot): Promise<void> {
     this.restores++;
+    await this.mayRestore;
     if (this.fault !== null) throw this.fault;
     const body = await snapshot.read("state.json", 0, snapshot.files[0]?.bytes ?? 0);
     if (sha256(body) !== snapshot.files[0]?.sha256) throw new Error("state.json is not what was captured");

@@ -142,8 +142,8 @@ class NodeHost implements Host {
     const { unwritten } = loop;
     await loop.stop("the group was closed");
     // Its items of the running transaction come to rest before anybody opens it again.
-    await this.#idleLog();
     if (unwritten !== null) await this.#writeLast(unwritten);
+    else await this.#idleLog();
     this.#event({ kind: "groupClosed", group });
   }
 
@@ -319,6 +319,8 @@ class NodeHost implements Host {
 
   /** Spares the next start some entries; whether it succeeds changes no promise. */
   async #writeLast(write: GroupWrite): Promise<void> {
+    // Asked here, where nothing comes between the answer and the write: several groups may be closing at once.
+    while (this.#writing !== null) await this.#writing;
     this.#writing = this.#parts.log.write([write]).then(
       () => {
         this.#writing = null;

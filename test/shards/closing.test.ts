@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { GroupId, NodeId } from "../../shards/index.ts";
+import type { GroupWrite } from "../../shards/ports.ts";
 import { GROUP, TestCluster, bytes, conf } from "./support/cluster.ts";
 import { RecordingMachine } from "./support/machine.ts";
 
@@ -61,4 +62,27 @@ test("a replica that is closed while its state machine restores a snapshot takes
   await cluster.open(2, null);
   await cluster.tick(60);
   expect(machine.lines).toEqual(cluster.machine(1).lines);
+});
+
+test("groups that close at once write what is left of each one after the other", async () => {
+  const cluster = new TestCluster();
+  const { log, host } = cluster.start(1);
+  const groups = [1, 2, 3].map(GroupId);
+  for (const group of groups) await cluster.open(1, conf([1]), group);
+  await cluster.settle();
+  for (const group of groups) {
+    const outcome = cluster.group(1, group).propose(bytes("x"));
+    await cluster.settle();
+    expect(await outcome).toMatchObject({ kind: "applied" });
+  }
+  const write = log.write.bind(log);
+  let [underWay, most] = [0, 0];
+  log.write = async (batch: readonly GroupWrite[]) => {
+    most = Math.max(most, ++underWay);
+    await write(batch);
+    underWay--;
+  };
+  await Promise.all(groups.map((group) => host.closeGroup(group)));
+  expect(most).toBe(1);
+  expect(groups.map((group) => log.open(group).hardState().commit)).toEqual([3, 3, 3]);
 });

@@ -439,8 +439,9 @@ export class GroupLoop implements Group {
         this.#core.reportSnapshot(event.to, event.ok);
         return;
       case "compact":
-        // A snapshot that is about to replace the log lies above whatever was to be cut off.
-        if (this.#pipeline.isRestoring) return this.#compactor.done();
+        // A snapshot that replaces the log, or is about to, lies above whatever was to be cut off.
+        if (this.#pipeline.isRestoring || !this.#history.reaches(event.to.index))
+          return this.#compactor.done();
         this.#pipeline.push(
           {
             group: this.id,

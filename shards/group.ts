@@ -524,13 +524,14 @@ export class GroupLoop implements Group {
   /** The boundary at an applied index; null while this loop has not taken note of that index. */
   #metaAt(index: LogIndex): SnapshotMeta | "compacted" | null {
     if (index > this.#noted) return null;
+    // A snapshot takes the log's place, though it may not be written yet.
+    if (!this.#history.reaches(index)) return "compacted";
     const term = this.#log.term(index);
     return typeof term === "number" ? { index, term, conf: this.#history.at(index) } : "compacted";
   }
 
   #compactTo(index: LogIndex): void {
-    // While the state machine was making it durable, a snapshot may have taken the log's place.
-    const to = this.#history.reaches(index) ? this.#metaAt(index) : null;
+    const to = this.#metaAt(index);
     if (to !== null && to !== "compacted") this.#later({ kind: "compact", to });
     else this.#compactor.done();
   }

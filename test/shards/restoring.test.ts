@@ -47,3 +47,43 @@ test("a compaction decided while a snapshot was restored is given up, and no oth
   await cluster.tick(5);
   expect(machine.lines.at(-1)).toBe("after");
 });
+
+test("a capture that ends while a snapshot takes the log's place is of no use, and does no harm", async () => {
+  const cluster = await TestCluster.of(3, { compactBytes: 2_000, keepBytes: 500 });
+  const old = await cluster.electLeader();
+  const [next, behind] = [1, 2, 3].filter((id) => id !== old) as [number, number];
+  const machine = cluster.machine(old);
+  const [capture, restore] = [gate(), gate()];
+  const realCapture = machine.capture.bind(machine);
+  machine.capture = async () => {
+    const captured = await realCapture();
+    await capture.opened;
+    return captured;
+  };
+  machine.mayRestore = restore.opened;
+  // A leader that is asked for a snapshot loses the others while it captures one.
+  cluster.network.isolate(NodeId(behind));
+  for (let at = 0; at < 60; at++) await cluster.propose(old, `line ${at}`);
+  cluster.network.heal();
+  await cluster.tick(3);
+  expect(machine.openSnapshots).toBe(1);
+  cluster.network.isolate(NodeId(old));
+  await cluster.electLeader(old);
+  await cluster.tick(600);
+  for (let at = 0; at < 60; at++) await cluster.propose(next, `missed ${at}`);
+  cluster.network.heal();
+  await cluster.tick(60);
+  expect(machine.restores).toBe(1);
+  // Both end; the snapshot's boundary is not on disk yet when the group looks at what it captured.
+  const { log } = cluster.node(old);
+  log.hold();
+  restore.open();
+  capture.open();
+  await cluster.settle();
+  await cluster.tick(2);
+  log.release();
+  await cluster.tick(20);
+  expect(cluster.status(old)).toMatchObject({ state: "running", failure: null });
+  expect(machine.lines).toEqual(cluster.machine(next).lines);
+  expect(machine.openSnapshots).toBe(0);
+});

@@ -426,6 +426,7 @@ export class GroupLoop implements Group {
       case "restored":
         this.#noted = event.meta.index;
         this.#history.restart(event.meta.index, event.meta.conf);
+        this.#source.membershipChanged(event.meta.index);
         this.#notices.tell({ kind: "membership", conf: event.meta.conf, index: event.meta.index });
         this.#proposer.skippedTo(event.meta.index);
         this.#pipeline.restored(event.meta);

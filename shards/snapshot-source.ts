@@ -52,7 +52,10 @@ export class SnapshotSource {
     return null;
   }
 
-  /** The membership changed at `index`: a newcomer ignores a snapshot that does not name it, so older ones are useless. */
+  /**
+   * The membership changed at `index`, or came with a snapshot: a newcomer ignores one that does not name it, and the log
+   * may not go on from one that is older than its beginning.
+   */
   membershipChanged(index: LogIndex): void {
     this.#neededFrom = index;
   }

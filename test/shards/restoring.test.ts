@@ -87,3 +87,33 @@ test("a capture that ends while a snapshot takes the log's place is of no use, a
   expect(machine.lines).toEqual(cluster.machine(next).lines);
   expect(machine.openSnapshots).toBe(0);
 });
+
+test("who was given a snapshot hands out none that is older", async () => {
+  const cluster = await TestCluster.of(3, { compactBytes: 2_000, keepBytes: 500 });
+  const [first, other] = await (async () => {
+    const leader = await cluster.electLeader();
+    return [leader, ...[1, 2, 3].filter((id) => id !== leader)] as [number, number];
+  })();
+  for (let at = 0; at < 60; at++) await cluster.propose(first, `line ${at}`);
+  cluster.start(4);
+  await cluster.open(4, conf([]));
+  void cluster.group(first).changeMembership([{ kind: "addLearner", node: NodeId(4) }]);
+  await cluster.tick(20);
+  expect(cluster.machine(4).lines).toHaveLength(60);
+  expect(cluster.machine(first).openSnapshots).toBe(1);
+  // Both are away for so long that only a snapshot helps; the one who still holds an old one leads again soon after.
+  cluster.network.isolate(NodeId(first));
+  cluster.network.isolate(NodeId(4));
+  const second = await cluster.electLeader(first);
+  for (let at = 0; at < 60; at++) await cluster.propose(second, `missed ${at}`);
+  cluster.network.heal();
+  cluster.network.isolate(NodeId(4));
+  await cluster.tick(60);
+  expect(cluster.machine(first).restores).toBe(1);
+  cluster.group(second).transferLeadership(NodeId(first));
+  await cluster.tick(20);
+  expect(cluster.status(first).role).toBe("leader");
+  cluster.network.heal();
+  await cluster.tick(100);
+  expect(cluster.machine(4).lines).toEqual(cluster.machine(other).lines);
+});

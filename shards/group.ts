@@ -44,7 +44,7 @@ import { Resting, type Inbound } from "./resting.ts";
 import { SnapshotSource } from "./snapshot-source.ts";
 import { Staging } from "./staging.ts";
 import type { SnapshotMessage } from "./staging.ts";
-import { describeGroup } from "./status.ts";
+import { describeGroup, lastWord } from "./status.ts";
 import type {
   Group,
   GroupNotice,
@@ -74,6 +74,7 @@ type Internal =
 export class GroupLoop implements Group {
   readonly id: GroupId;
   readonly #log: GroupLog;
+  readonly #logBytes: () => number;
   readonly #link: HostLink;
   readonly #core: RaftCore;
   readonly #applier: Applier;
@@ -102,6 +103,8 @@ export class GroupLoop implements Group {
     this.#link = parts.link;
     const { link, log } = parts;
     const { limits } = link;
+    const isStopped = (): boolean => this.stopped;
+    this.#logBytes = lastWord(() => log.bytes(), isStopped);
     // The state machine may be ahead of what is known as committed (a crash in the middle of a restore): entries up to
     // there are handed in again and skipped by it.
     const known = LogIndex(Math.max(log.boundary().index, Math.min(parts.applied, log.hardState().commit)));
@@ -141,6 +144,7 @@ export class GroupLoop implements Group {
     this.#core = openCore(link, log, {
       applied: known,
       snapshot: () => this.#source.newest(link.tick) ?? "temporarilyUnavailable",
+      isStopped,
     });
     this.#resting = new Resting({
       group: id,
@@ -197,7 +201,7 @@ export class GroupLoop implements Group {
       failure: this.#failure,
       resting: this.#resting.isResting,
       core: this.#core.status(),
-      log: this.#log,
+      logBytes: this.#logBytes(),
       applier: this.#applier,
       durable: this.#compactor.durable,
       proposals: this.#proposer.count,

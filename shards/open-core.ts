@@ -3,12 +3,22 @@ import type { GroupLog } from "./ports.ts";
 import { RaftCore } from "./raft/core.ts";
 import type { LogView } from "./raft/log-view.ts";
 import type { LogIndex } from "./raft/types.ts";
+import { lastWord } from "./status.ts";
 
 /** A core on a group's log, with the host's limits. Throws when the log cannot be a group's log. */
 export function openCore(
   { limits, node, random }: HostLink,
   log: GroupLog,
-  { applied, snapshot }: { readonly applied: LogIndex; readonly snapshot: LogView["snapshot"] },
+  {
+    applied,
+    snapshot,
+    isStopped,
+  }: {
+    readonly applied: LogIndex;
+    readonly snapshot: LogView["snapshot"];
+    /** From then on the core is asked for its status only. */
+    readonly isStopped: () => boolean;
+  },
 ): RaftCore {
   return new RaftCore(
     {
@@ -27,8 +37,8 @@ export function openCore(
     },
     {
       initialState: () => ({ hardState: log.hardState(), conf: log.boundary().conf }),
-      firstIndex: () => log.firstIndex(),
-      lastIndex: () => log.lastIndex(),
+      firstIndex: lastWord(() => log.firstIndex(), isStopped),
+      lastIndex: lastWord(() => log.lastIndex(), isStopped),
       term: (index) => log.term(index),
       entries: (low, high, maxBytes) => log.entries(low, high, maxBytes),
       membershipEntries: (low, high) => log.membershipEntries(low, high),

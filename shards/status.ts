@@ -1,5 +1,5 @@
 import type { Applier } from "./applier.ts";
-import type { GroupId, GroupLog, NodeId } from "./ports.ts";
+import type { GroupId, NodeId } from "./ports.ts";
 import type { Status } from "./raft/status.ts";
 import { NOBODY } from "./raft/types.ts";
 import type { LogIndex } from "./raft/types.ts";
@@ -11,15 +11,27 @@ export interface StatusParts {
   readonly failure: string | null;
   readonly resting: boolean;
   readonly core: Status;
-  readonly log: GroupLog;
+  readonly logBytes: number;
   readonly applier: Pick<Applier, "applied" | "lagBytes">;
   readonly durable: LogIndex;
   readonly proposals: number;
 }
 
-/** A stopped group's log may be beyond reading: the core's last word stands in for it. */
+/** What a log says of itself. That of a stopped group may be beyond reading: its last word stands in for it then. */
+export function lastWord<T>(ask: () => T, isStopped: () => boolean): () => T {
+  let last = ask();
+  return () => {
+    try {
+      last = ask();
+    } catch (error) {
+      if (!isStopped()) throw error;
+    }
+    return last;
+  };
+}
+
 export function describeGroup(parts: StatusParts): GroupStatus {
-  const { core, log, applier, failure } = parts;
+  const { core, applier, failure } = parts;
   return {
     group: parts.group,
     node: parts.node,
@@ -36,7 +48,7 @@ export function describeGroup(parts: StatusParts): GroupStatus {
     durable: parts.durable,
     firstIndex: core.firstIndex,
     lastIndex: core.lastIndex,
-    logBytes: log.bytes(),
+    logBytes: parts.logBytes,
     applyLagEntries: Math.max(0, core.commit - applier.applied),
     applyLagBytes: applier.lagBytes,
     proposalsWaiting: parts.proposals,

@@ -48,7 +48,10 @@ export type CatalogueCommand =
   | { readonly kind: "leaveNode"; readonly nodeId: number }
   /** It is gone: nothing is placed on it any more. */
   | { readonly kind: "removeNode"; readonly nodeId: number }
-  /** `wanted`: as many replicas from now on, by an operator's word; absent: as before. */
+  /**
+   * `wanted`: by an operator's word, and as many replicas as there are then stay wanted; it is how many that will be
+   * if nothing else comes first, else no replica is placed. Absent: as many are wanted as before.
+   */
   | {
       readonly kind: "placeReplica" | "dropReplica";
       readonly group: number;

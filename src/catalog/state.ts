@@ -23,6 +23,8 @@ const EMPTY: CatalogueSnapshot = {
   recent: [],
 };
 
+type ReplicaChange = CatalogueCommand & { readonly kind: "placeReplica" | "dropReplica" };
+
 /** Outcomes kept to answer a repeated proposal: retries come within a deadline, so a few hundred are plenty. */
 const REMEMBERED_MAX = 256;
 
@@ -119,9 +121,9 @@ export class CatalogueState {
       case "removeNode":
         return this.#nodes.remove(command.nodeId, this.#replicasOn(command.nodeId));
       case "placeReplica":
-        return this.#changePlacement(index, command, (placement) => this.#place(placement, command.node));
+        return this.#changePlacement(index, command, (placement) => this.#place(placement, command));
       case "dropReplica":
-        return this.#changePlacement(index, command, (placement) => drop(placement, command.node));
+        return this.#changePlacement(index, command, (placement) => drop(placement, command));
     }
   }
 
@@ -183,7 +185,7 @@ export class CatalogueState {
 
   #changePlacement(
     index: number,
-    command: { readonly group: number; readonly wanted?: number },
+    command: ReplicaChange,
     change: (placement: Placement) => Placement | Rejected,
   ): CatalogueOutcome {
     const collection = this.collections().find(({ shards }) =>
@@ -194,20 +196,23 @@ export class CatalogueState {
       return rejected("SHARD_NOT_FOUND", `no collection has a shard with group ${command.group}`);
     const changed = change(before);
     if ("kind" in changed) return changed;
-    const after = { ...changed, wanted: command.wanted ?? changed.wanted };
+    // What there is now, not the number that came along: of two changes asked for at once both are to last.
+    const after = command.wanted === undefined ? changed : { ...changed, wanted: changed.replicas.length };
     const placement = collection.placement.map((shard) => (shard === before ? after : shard));
     const updated = { ...collection, placement, version: index };
     this.#collections.set(collection.name, updated);
     return { kind: "updated", collection: updated };
   }
 
-  #place(placement: Placement, node: number): Placement | Rejected {
+  #place(placement: Placement, { node, wanted }: ReplicaChange): Placement | Rejected {
     const known = this.#nodes.get(node);
     if (known === null) return rejected("NODE_NOT_FOUND", `there is no node ${node}`);
     if (known.state === "leaving") return rejected("NODE_NOT_FOUND", `node ${node} is leaving the cluster`);
     if (placement.replicas.some((replica) => replica.node === node))
       return rejected("REPLICA_EXISTS", `shard ${placement.shard} has a replica on node ${node} already`);
-    return { ...placement, replicas: [...placement.replicas, { node, founding: false }] };
+    const replicas = [...placement.replicas, { node, founding: false }];
+    if (wanted !== undefined && wanted !== replicas.length) return overtaken(placement, wanted - 1);
+    return { ...placement, replicas };
   }
 
   #replicasOn(node: number): number {
@@ -217,13 +222,24 @@ export class CatalogueState {
   }
 }
 
-function drop(placement: Placement, node: number): Placement | Rejected {
+function drop(placement: Placement, { node, wanted }: ReplicaChange): Placement | Rejected {
   const replicas = placement.replicas.filter((replica) => replica.node !== node);
-  if (replicas.length === placement.replicas.length)
+  if (replicas.length === placement.replicas.length) {
+    // Taken out of the group by an operator, it may be forgotten by the controller first: his wish counts all the same.
+    if (wanted !== undefined && replicas.length <= wanted) return placement;
     return rejected("REPLICA_NOT_FOUND", `shard ${placement.shard} has no replica on node ${node}`);
+  }
   if (replicas.length === 0)
     return rejected("LAST_REPLICA", `node ${node} has the last replica of shard ${placement.shard}`);
   return { ...placement, replicas };
+}
+
+function overtaken({ shard, replicas }: Placement, expected: number): Rejected {
+  return rejected(
+    "PLACEMENT_CHANGED",
+    `another change of shard ${shard} came first: it has ${replicas.length} replicas by now, not ${expected}. ` +
+      "Ask again when it has ended",
+  );
 }
 
 function missing(name: string): Rejected {

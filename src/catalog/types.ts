@@ -50,6 +50,7 @@ export type CatalogueRejection =
   | "SHARD_NOT_FOUND"
   | "REPLICA_EXISTS"
   | "REPLICA_NOT_FOUND"
+  | "PLACEMENT_CHANGED"
   | "LAST_REPLICA"
   | "ALIAS_NOT_FOUND"
   | "NAME_TAKEN";

@@ -121,6 +121,7 @@ function rejection({ code, message }: Rejected): ApiError {
     case "LAST_NODE":
     case "REPLICA_EXISTS":
     case "LAST_REPLICA":
+    case "PLACEMENT_CHANGED":
     case "NAME_TAKEN":
       return new ApiError("CONFLICT", `Conflict: ${message}`);
     case "BAD_ENTRY":

@@ -52,7 +52,12 @@ export class VoterChanges {
     const { group } = placement;
     const wanted = placement.replicas.length + 1;
     await this.#parts.commands.carryOut({ kind: "placeReplica", group, node: nodeId, wanted }, options);
-    if (wait) await this.#until(name, shard, signal, (status) => votes(status, nodeId));
+    if (!wait) return;
+    await this.#until(name, shard, signal, (status, { replicas }) => {
+      if (votes(status, nodeId)) return true;
+      if (replicas.some(({ node }) => node === nodeId)) return false;
+      throw conflict(`the replica of shard ${shard} on node ${nodeId} was removed before it voted`);
+    });
   }
 
   async remove(name: string, shard: number, nodeId: number, options: VoterOptions): Promise<void> {
@@ -181,15 +186,15 @@ export class VoterChanges {
     name: string,
     shard: number,
     signal: AbortSignal,
-    done: (status: GroupStatus) => boolean,
+    done: (status: GroupStatus, place: Placement) => boolean,
   ): Promise<void> {
     const { leaders, survey } = this.#parts;
     try {
       for (let round = 0; ; round++) {
-        const { group } = this.#placement(name, shard);
-        const status = leaderStatus(group, await survey(signal));
-        if (status !== null && done(status)) return;
-        await leaders.pause(group, round, signal);
+        const place = this.#placement(name, shard);
+        const status = leaderStatus(place.group, await survey(signal));
+        if (status !== null && done(status, place)) return;
+        await leaders.pause(place.group, round, signal);
       }
     } catch (error) {
       if (!signal.aborted) throw error;

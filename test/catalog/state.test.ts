@@ -256,6 +256,38 @@ describe("placement", () => {
     expect(state.collection("a")?.placement[0]?.replicas.at(-1)).toEqual({ node: 1, founding: false });
   });
 
+  test("of two replicas that are asked for at once one is refused, and both of two that are taken away go", () => {
+    const state = new CatalogueState(withNodes(1, 2, 3));
+    const placed = () => state.collection("a")?.placement[0];
+    const nodes = () => placed()?.replicas.map(({ node }) => node);
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, change("placeReplica", 2, 2)));
+    expect(state.apply(3, command(3, change("placeReplica", 3, 2)))).toMatchObject({
+      code: "PLACEMENT_CHANGED",
+      message: expect.stringContaining("2 replicas by now, not 1"),
+    });
+    expect([nodes(), placed()?.wanted]).toEqual([[1, 2], 2]);
+    state.apply(4, command(4, change("placeReplica", 3, 3)));
+    state.apply(5, command(5, change("dropReplica", 2, 2)));
+    state.apply(6, command(6, change("dropReplica", 3, 2)));
+    expect([nodes(), placed()?.wanted]).toEqual([[1], 1]);
+  });
+
+  test("an operator's wish counts when the controller forgets the replica first, and is not another one's", () => {
+    const state = new CatalogueState(withNodes(1, 2, 3));
+    const placed = () => state.collection("a")?.placement[0];
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, change("placeReplica", 2, 2)));
+    state.apply(3, command(3, change("dropReplica", 2)));
+    expect(state.apply(4, command(4, change("dropReplica", 2, 1)))).toMatchObject({ kind: "updated" });
+    expect(placed()?.wanted).toBe(1);
+    state.apply(5, command(5, change("placeReplica", 3, 2)));
+    expect(state.apply(6, command(6, change("dropReplica", 2, 1)))).toMatchObject({
+      code: "REPLICA_NOT_FOUND",
+    });
+    expect(placed()?.wanted).toBe(2);
+  });
+
   test("a new replication factor overrules what was changed by hand", () => {
     const state = new CatalogueState(withNodes(1, 2));
     state.apply(1, command(1, create("a")));

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { LogIndex, Term, type ProposalOutcome } from "../../shards/index.ts";
 import { ApiError } from "../../src/api/errors.ts";
 import { MANAGER, patient, reading, start, stop, upsert, world, writing } from "./routing-support.ts";
@@ -208,6 +208,41 @@ describe("what an operator sees and asks for", () => {
       .router(leader)
       .write("c", [upsert(1)], writing());
     expect(await world().router(leader).count("c", reading())).toBe(1);
+  });
+
+  test("of two voters that are asked for at once one is added, and the other refused for it", async () => {
+    await start(4, { replicationFactor: 2 });
+    const placed = () => world().catalogue.collection("c")?.placement[0];
+    const [first = 0, second = 0] = [1, 2, 3, 4].filter((node) => !(placed()?.founders ?? []).includes(node));
+    const options = { wait: false, signal: patient(), caller: MANAGER };
+    const ends = await Promise.allSettled([
+      world().router(first).addVoter("c", 0, first, options),
+      world().router(second).addVoter("c", 0, second, options),
+    ]);
+    const refused = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as unknown] : []));
+    expect(refused).toMatchObject([
+      { code: "CONFLICT", message: expect.stringContaining("another change of shard 0") },
+    ]);
+    expect([placed()?.replicas.length, placed()?.wanted]).toEqual([3, 3]);
+  });
+
+  test("who waits for a voter that is removed before it votes is told so", async () => {
+    await start(4);
+    const founders = world().catalogue.collection("c")?.placement[0]?.founders ?? [];
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !founders.includes(node));
+    const options = { signal: patient(), caller: MANAGER };
+    const adding = world()
+      .router(1)
+      .addVoter("c", 0, outsider, { ...options, wait: true });
+    const refused = expect(adding).rejects.toMatchObject({
+      code: "CONFLICT",
+      message: expect.stringContaining(`on node ${outsider} was removed before it voted`),
+    });
+    await vi.waitFor(() => expect(world().catalogue.collection("c")?.placement[0]?.wanted).toBe(4));
+    await world()
+      .router(2)
+      .removeVoter("c", 0, outsider, { ...options, wait: false });
+    await refused;
   });
 
   test("a wait that the deadline ends says that the change goes on", async () => {

@@ -4,7 +4,7 @@
  */
 import type { ClusterAdmin } from "../cluster/types.ts";
 import { sees, type ClusterPermit, type CollectionPermit } from "../auth/permit.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError, noShard } from "./errors.ts";
 import { within, type Limits } from "./limits.ts";
 import { checkCollectionName, checkNodeId } from "./names.ts";
 import type {
@@ -53,14 +53,11 @@ export class AdminService {
     return await this.#admin.shardViews(permit.collection, options);
   }
 
-  /** COLLECTION_NOT_FOUND, or INVALID for a shard it does not have. */
+  /** COLLECTION_NOT_FOUND, or SHARD_NOT_FOUND. */
   async shard(permit: CollectionPermit<"read">, shard: number, options: CallOptions): Promise<ShardView> {
     const found = (await this.shards(permit, options)).find((view) => view.shard === shard);
     if (found !== undefined) return found;
-    throw new ApiError(
-      "SHARD_NOT_FOUND",
-      `Not found: Shard ${shard} of collection \`${permit.collection}\` doesn't exist!`,
-    );
+    throw noShard(permit.collection, shard);
   }
 
   async addVoter(permit: ClusterPermit<"manage">, at: ReplicaPlace, options: VoterOptions): Promise<void> {

@@ -116,3 +116,10 @@ export class ApiError extends Error {
     this.details = details;
   }
 }
+
+export function noShard(collection: string, shard: number): ApiError {
+  return new ApiError(
+    "SHARD_NOT_FOUND",
+    `Not found: Shard ${shard} of collection \`${collection}\` doesn't exist!`,
+  );
+}

@@ -5,7 +5,7 @@
  */
 import type { GroupStatus, MembershipStep, ProposalOutcome } from "../../shards/index.ts";
 import { NodeId } from "../../shards/index.ts";
-import { ApiError } from "../api/errors.ts";
+import { ApiError, noShard } from "../api/errors.ts";
 import type { CatalogueCollection, CatalogueNode, Placement } from "../catalog/types.ts";
 import type { CommandPath } from "./command-path.ts";
 import type { Leaders } from "./leaders.ts";
@@ -208,11 +208,11 @@ export class VoterChanges {
   }
 }
 
-/** INVALID: the collection has no such shard. */
+/** SHARD_NOT_FOUND: the collection has no such shard. */
 export function placementOf({ name, placement }: CatalogueCollection, shard: number): Placement {
   const found = placement.find((place) => place.shard === shard);
   if (found !== undefined) return found;
-  throw invalid(`collection \`${name}\` has no shard ${shard}`);
+  throw noShard(name, shard);
 }
 
 /** What remains must be able to decide, or the shard stands still. */

@@ -104,7 +104,9 @@ describe("what an operator sees and asks for", () => {
       code: "INVALID",
       message: expect.stringContaining(`no replica on node ${outsider}`),
     });
-    await expect(router.restartReplica("c", 7, member, options)).rejects.toMatchObject({ code: "INVALID" });
+    await expect(router.restartReplica("c", 7, member, options)).rejects.toMatchObject({
+      code: "SHARD_NOT_FOUND",
+    });
     world().node(member).restartFault = new Error("the disk still fails");
     await expect(router.restartReplica("c", 0, member, options)).rejects.toMatchObject({
       code: "SHARD_FAILED",
@@ -120,7 +122,7 @@ describe("what an operator sees and asks for", () => {
     const options = { wait: false, signal: patient(), caller: MANAGER };
     const refused = (work: Promise<void>, code: string, message: string) =>
       expect(work).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
-    await refused(router.addVoter("c", 7, 1, options), "INVALID", "no shard 7");
+    await refused(router.addVoter("c", 7, 1, options), "SHARD_NOT_FOUND", "Shard 7 of collection");
     await refused(router.addVoter("c", 0, 9, options), "INVALID", "no node 9");
     await refused(router.addVoter("c", 0, members[0] ?? 0, options), "CONFLICT", "votes in shard 0 already");
     await refused(router.removeVoter("c", 0, outsider, options), "INVALID", "no replica");

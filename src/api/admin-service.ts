@@ -102,6 +102,12 @@ export class AdminService {
     options: VoterOptions,
   ): Promise<void> {
     checkNodeId(at.nodeId);
+    const shards = await this.#admin.shardViews(at.collection, options);
+    const from = shards.find(({ shard }) => shard === at.shard);
+    if (from === undefined) throw noShard(at.collection, at.shard);
+    // Known before, not after the new one is there: a move that cannot be must not leave one replica more.
+    if (!from.replicas.some(({ nodeId }) => nodeId === at.nodeId))
+      throw new ApiError("INVALID", `Wrong input: shard ${at.shard} has no replica on node ${at.nodeId}`);
     const wait = { ...options, wait: true };
     await this.addVoter(permit, { ...at, nodeId: at.to }, wait);
     await this.removeVoter(permit, at, options);

@@ -90,6 +90,11 @@ describe("in Qdrant's words", () => {
       local_shards: [{ shard_id: 1, state: "Active" }],
       remote_shards: [{ shard_id: 0, peer_id: 3, state: "Active" }],
     });
+    const move = { shard_id: 0, from_peer_id: 2, to_peer_id: 1 };
+    expect(errorOf(await rest.call("POST", path, { move_shard: move }))).toMatchObject({ code: "INVALID" });
+    expect((await rest.call("GET", path)).body.result).toMatchObject({ remote_shards: [{ peer_id: 3 }] });
+    const none = await rest.call("POST", path, { move_shard: { ...move, shard_id: 9 } });
+    expect(errorOf(none)).toMatchObject({ code: "SHARD_NOT_FOUND" });
     expect(errorOf(await rest.call("POST", path, {}))).toMatchObject({ code: "BAD_REQUEST" });
     expect(errorOf(await rest.call("POST", path, { start_resharding: {} }))).toMatchObject({
       code: "UNSUPPORTED",

@@ -26,7 +26,8 @@ export function canonical(id: string): string {
 /** Throws BAD_REQUEST for another type, INVALID for what is out of range; `where` names the place. */
 export function pointId(value: unknown, limits: Limits, where: () => string): PointId {
   if (typeof value === "number") {
-    if (Number.isSafeInteger(value) && value >= 0) return value;
+    // JSON has a -0, which is the id 0 and not one of its own.
+    if (Number.isSafeInteger(value) && value >= 0) return value === 0 ? 0 : value;
     // A larger number was rounded by the JSON parser already: taking it would name another point.
     const why = value > Number.MAX_SAFE_INTEGER ? " (send larger ones as strings)" : "";
     throw new ApiError(

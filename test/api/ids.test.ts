@@ -13,6 +13,10 @@ describe("ids in a body", () => {
     expect(read(id)).toBe(id);
   });
 
+  test("JSON's -0 is the id 0", () => {
+    expect(Object.is(read(JSON.parse("-0")), 0)).toBe(true);
+  });
+
   test.each([-1, 1.5, 2 ** 53, 1e300, NaN, Infinity])("the number %d is INVALID", (id) => {
     expect(() => read(id)).toThrow(expect.objectContaining({ code: "INVALID" }));
   });

@@ -2,30 +2,40 @@
 import { ApiError } from "./errors.ts";
 
 /**
- * The values as float32. BAD_REQUEST when one is not a number; INVALID when their count is not `dimension` or one is
- * not finite as a float32 (1e39 is not). `where` names the vector, and is called only to say what is wrong with it.
+ * What the squares of a vector's elements may add up to, here as in the engine: beyond it a distance leaves the range
+ * of float32. Refused before the log, since of a write that is not waited for nobody would hear that it was refused.
+ */
+export const SQUARES_MAX = 2 ** 125;
+
+/**
+ * The values as float32. BAD_REQUEST when one is not a number; INVALID when their count is not `dimension`, one is not
+ * finite as a float32 (1e39 is not), or their squares are more than {@link SQUARES_MAX}. `where` names the vector, and
+ * is called only to say what is wrong with it.
  */
 export function vectorFrom(values: ArrayLike<unknown>, dimension: number, where: () => string): Float32Array {
   if (values.length !== dimension) throw wrongLength(values.length, dimension, where);
   const vector = new Float32Array(dimension);
+  let squares = 0;
   for (let i = 0; i < dimension; i++) {
     const value = values[i];
     if (typeof value !== "number") throw notANumber(value, i, where);
     vector[i] = value;
     const stored = vector[i] as number;
-    // Infinity and NaN are the only numbers whose difference with themselves is not 0.
-    if (stored - stored !== 0) throw notFinite(value, i, where);
+    squares += stored * stored;
   }
+  if (!(squares <= SQUARES_MAX)) throw outOfRange(vector, values, where);
   return vector;
 }
 
 /** As {@link vectorFrom} for what is float32 already: checked, and not copied. */
 export function checkedVector(vector: Float32Array, dimension: number, where: () => string): Float32Array {
   if (vector.length !== dimension) throw wrongLength(vector.length, dimension, where);
+  let squares = 0;
   for (let i = 0; i < dimension; i++) {
     const value = vector[i] as number;
-    if (value - value !== 0) throw notFinite(value, i, where);
+    squares += value * value;
   }
+  if (!(squares <= SQUARES_MAX)) throw outOfRange(vector, vector, where);
   return vector;
 }
 
@@ -44,10 +54,14 @@ function notANumber(value: unknown, at: number, where: () => string): ApiError {
   );
 }
 
-function notFinite(value: number, at: number, where: () => string): ApiError {
+/** Squares of finite elements are finite as 64-bit floats, so that an element which is not shows in their sum. */
+function outOfRange(vector: Float32Array, sent: ArrayLike<unknown>, where: () => string): ApiError {
+  const at = vector.findIndex((value) => !Number.isFinite(value));
   return new ApiError(
     "INVALID",
-    `Wrong input: element ${at} of ${where()} must be finite as a 32-bit float, ${value} is not`,
+    at === -1
+      ? `Wrong input: the squares of the elements of ${where()} must add up to at most 2^125`
+      : `Wrong input: element ${at} of ${where()} must be finite as a 32-bit float, ${String(sent[at])} is not`,
   );
 }
 

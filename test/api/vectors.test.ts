@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { shortest, vectorFrom } from "../../src/api/vectors.ts";
+import { checkedVector, shortest, SQUARES_MAX, vectorFrom } from "../../src/api/vectors.ts";
+import { STATE_LIMITS } from "../../src/engine/options.ts";
 
 const from = (values: readonly unknown[], dimension = values.length): Float32Array =>
   vectorFrom(values, dimension, () => "`points[3].vector` (id 17)");
@@ -37,18 +38,33 @@ describe("checking and converting", () => {
     );
   });
 
-  test("the largest and the smallest float32 pass", () => {
-    expect(from([3.4028234663852886e38, 1e-45, 1e-60])).toEqual(
-      Float32Array.of(3.4028234663852886e38, 1e-45, 0),
-    );
+  test("the largest element there can be and the smallest float32 pass", () => {
+    const largest = Math.fround(Math.sqrt(SQUARES_MAX) * (1 - 2 ** -24));
+    expect(from([largest, 1e-45, 1e-60])).toEqual(Float32Array.of(largest, 1e-45, 0));
+  });
+
+  test("squares that add up to more than the engine takes are INVALID, and name the vector", () => {
+    expect(SQUARES_MAX).toBe(STATE_LIMITS.squaredNormMax);
+    const refusal = expect.objectContaining({
+      code: "INVALID",
+      message:
+        "Wrong input: the squares of the elements of `points[3].vector` (id 17) must add up to at most 2^125",
+    });
+    expect(() => from([3e38, 0])).toThrow(refusal);
+    expect(() => from([5e18, 5e18])).toThrow(refusal);
+    const asFloats = (): Float32Array =>
+      checkedVector(Float32Array.of(5e18, 5e18), 2, () => "`points[3].vector` (id 17)");
+    expect(asFloats).toThrow(refusal);
   });
 
   test("converting is rounding to float32, for every double (model: Math.fround)", () => {
     fc.assert(
       fc.property(fc.array(fc.double({ noNaN: true }), { maxLength: 20 }), (values) => {
         const bad = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
-        if (bad === -1) expect([...from(values)]).toEqual(values.map(Math.fround));
-        else expect(() => from(values)).toThrow(`element ${bad} of`);
+        const squares = values.reduce((sum, value) => sum + Math.fround(value) ** 2, 0);
+        if (bad !== -1) expect(() => from(values)).toThrow(`element ${bad} of`);
+        else if (squares > SQUARES_MAX) expect(() => from(values)).toThrow("add up to at most 2^125");
+        else expect([...from(values)]).toEqual(values.map(Math.fround));
       }),
       { seed: 7 },
     );

@@ -7,7 +7,7 @@ import type { PayloadSelector, PointId, WriteOp, WriteOptions } from "./types.ts
 
 /**
  * The operations with each point at most once per operation (the last one counts). Throws INVALID for an empty
- * operation, TOO_LARGE or INVALID over a limit.
+ * operation, TOO_LARGE or INVALID over a limit, UNSUPPORTED for a condition whose end nobody waits for.
  */
 export function checkedWrite(
   operations: readonly WriteOp[],
@@ -16,6 +16,12 @@ export function checkedWrite(
 ): readonly WriteOp[] {
   if (options.idempotencyKey !== null) checkIdempotencyKey(options.idempotencyKey, limits);
   if (operations.length === 0) throw empty("operation");
+  // Whether a version is the one asked for is known when the write is applied; a success before that may be false.
+  if (!options.wait && operations.some(({ ifVersion }) => ifVersion !== undefined))
+    throw new ApiError(
+      "UNSUPPORTED",
+      "Not supported: `wait` false with `if_version`, If-Match or If-None-Match: only an applied write can say whether the version was the one asked for; leave `wait` out",
+    );
   within(limits, "batchOperations", operations.length, "the number of operations", "TOO_LARGE");
   let points = 0;
   for (const operation of operations) points += sizeOf(operation);

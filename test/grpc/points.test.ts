@@ -191,6 +191,8 @@ describe("writes", () => {
     ]);
     expect((await grpc.call("Points/Upsert", request(1))).code).toBe("OK");
     expect((await grpc.call("Points/Upsert", request(0))).code).toBe("FAILED_PRECONDITION");
+    const unwaited = { ...request(2), options: { wait: false } };
+    expect((await grpc.call("Points/Upsert", unwaited)).code).toBe("UNIMPLEMENTED");
   });
 });
 

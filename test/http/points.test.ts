@@ -158,6 +158,21 @@ describe("conditions", () => {
     expect(errorOf(answer).error).toContain(word);
   });
 
+  test.each([
+    [{ if_version: 3 }, {}],
+    [{}, { "if-match": "3" }],
+    [{}, { "if-none-match": "*" }],
+  ])(
+    "%j %j on a write that is not waited for is refused: nobody would hear how it ended",
+    async (body, headers) => {
+      await put([one]);
+      const write = { points: [{ ...one, vector: [9, 9, 9, 9] }], ...body };
+      const answer = await rest.call("PUT", `${path}/points?wait=false`, write, headers);
+      expect([answer.status, errorOf(answer).code]).toEqual([400, "UNSUPPORTED"]);
+      expect((await get("1")).body.result).toMatchObject({ vector: one.vector });
+    },
+  );
+
   test("a mixed batch takes conditions per operation, not for all of them", async () => {
     const operations = [
       { upsert: { points: [one], if_version: 0 } },

@@ -5,9 +5,9 @@ import { ApiError } from "../api/errors.ts";
 const KEYS_MAX = 100_000;
 
 /**
- * What each Idempotency-Key was first used for, so that a key that is used again for something else is refused instead
- * of being answered with the first outcome. Kept while the process lives; that an entry is applied at most once does
- * not depend on it: that is the state machine's memory, which is durable.
+ * What each Idempotency-Key was first used for, so that a key that is used again for something else is refused. Kept
+ * while the process lives. Elsewhere, or afterwards, such a request is a write of its own: the name under which the
+ * state machine remembers a write holds the key and the operations, so that no other write is taken for its repetition.
  */
 export class KeyLedger {
   readonly #max: number;
@@ -17,8 +17,11 @@ export class KeyLedger {
     this.#max = max;
   }
 
-  /** CONFLICT when the key stands for other entries. */
-  claim(collection: number, key: string, entries: readonly Uint8Array[]): void {
+  /**
+   * A name for the write: the same one on every node, and for nothing else. `entries` carry the key. CONFLICT when the
+   * key stands for other entries here.
+   */
+  claim(collection: number, key: string, entries: readonly Uint8Array[]): string {
     const hash = createHash("sha256");
     for (const entry of entries) hash.update(entry);
     const digest = hash.digest("base64");
@@ -34,5 +37,6 @@ export class KeyLedger {
       const [oldest] = this.#digests.keys();
       if (oldest !== undefined) this.#digests.delete(oldest);
     }
+    return `key/${digest}`;
   }
 }

@@ -75,13 +75,16 @@ export class WritePath {
     const { entryBytes } = this.#options;
     const writes = splitWrites(operations, { entryBytes, shardOf: shardOf(collection) });
     const key = options.idempotencyKey;
-    if (key !== null) {
-      const encoded = writes.flatMap((shard) =>
-        shard.entries.map((some, sequence) => this.#encode({ origin: key, sequence }, some)),
-      );
-      this.#keys.claim(collection.id, key, encoded);
-    }
-    const origin = key ?? `${this.#options.run}/${++this.#requests}`;
+    const origin =
+      key === null
+        ? `${this.#options.run}/${++this.#requests}`
+        : this.#keys.claim(
+            collection.id,
+            key,
+            writes.flatMap(({ entries }) =>
+              entries.map((some, sequence) => this.#encode({ origin: key, sequence }, some)),
+            ),
+          );
     const done = await Promise.all(
       writes.map((shard) => this.#writeShard(collection, shard, origin, options)),
     );

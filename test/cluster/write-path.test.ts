@@ -104,13 +104,29 @@ test("a write is answered with the highest index per touched shard", async () =>
   expect(proposed.map(({ group }) => group)).toEqual(collection.shards.map(({ group }) => group));
 });
 
-test("parts of a write carry key and number, the same ones when it is repeated", async () => {
-  const { write, proposed } = setUp([], { entryBytes: TWO_POINTS });
-  await write([upsert(1, 2, 3)], { idempotencyKey: "k" });
-  await write([upsert(1, 2, 3)], { idempotencyKey: "k" });
-  const texts = proposed.map(({ text }) => text);
-  expect(texts).toEqual([...texts.slice(0, 2), ...texts.slice(0, 2)]);
-  expect(texts.slice(0, 2)).toEqual(['["k",0,[1,2]]', '["k",1,[3]]']);
+test("parts of a write carry its name and their number, the same ones when it is repeated on any node", async () => {
+  const parts = async (key: string, ...ids: readonly number[]): Promise<readonly unknown[]> => {
+    const { write, proposed } = setUp([], { entryBytes: TWO_POINTS });
+    await write([upsert(...ids)], { idempotencyKey: key });
+    return proposed.map(({ text }) => JSON.parse(text) as unknown);
+  };
+  const first = await parts("k", 1, 2, 3);
+  const name: unknown = expect.stringMatching(/^key\/.{44}$/);
+  expect(first).toEqual([
+    [name, 0, [1, 2]],
+    [name, 1, [3]],
+  ]);
+  expect(await parts("k", 1, 2, 3)).toEqual(first);
+});
+
+test("a key used for other operations on another node is no repetition: they would be acknowledged and lost", async () => {
+  const nameOf = async (key: string, ...ids: readonly number[]): Promise<unknown> => {
+    const { write, proposed } = setUp([]);
+    await write([upsert(...ids)], { idempotencyKey: key });
+    return (JSON.parse(proposed[0]?.text ?? "[]") as readonly unknown[])[0];
+  };
+  const names = [await nameOf("k", 1), await nameOf("k", 2), await nameOf("l", 1), await nameOf("run/1", 1)];
+  expect(new Set([...names, "run/1"]).size).toBe(5);
 });
 
 test("a repetition is a duplicate when every part was there before", async () => {

@@ -116,8 +116,10 @@ export class WritePath {
         const data = this.#encode({ origin, sequence }, operations);
         const adds = operations.some(({ kind }) => ADDING.includes(kind));
         const { index, outcome, repeated } = await this.#writeEntry(place, data, { ...options, adds });
-        progress.index = Math.max(progress.index, index);
         if (outcome?.kind === "rejected") throw rejection(outcome);
+        // Of one that was there before, the index at which it was done: the version that its points have.
+        const doneAt = outcome?.duplicate === true ? outcome.version : index;
+        progress.index = Math.max(progress.index, doneAt);
         progress.applied++;
         progress.duplicate &&= !repeated && (outcome?.duplicate ?? false);
       }

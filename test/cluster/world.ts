@@ -167,10 +167,14 @@ export class World {
     const known = this.group(group);
     const { origin, sequence } = JSON.parse(new TextDecoder().decode(data)) as Written;
     const key = `${origin} ${sequence}`;
-    const duplicate = group !== 0 && known.entries.some((entry) => entry.key === key);
+    const before = known.entries.findIndex((entry) => entry.key === key);
     known.entries.push({ key, data });
     const index = known.entries.length;
-    if (group !== 0) return { index, result: { kind: "applied", version: index, touched: 1, duplicate } };
+    if (group !== 0) {
+      const duplicate = before !== -1;
+      const version = duplicate ? before + 1 : index;
+      return { index, result: { kind: "applied", version, touched: 1, duplicate } };
+    }
     const result = this.catalogue.apply(index, data);
     if (result.kind === "created") {
       for (const { group: made, founders } of result.collection.placement) {

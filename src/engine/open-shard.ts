@@ -61,7 +61,7 @@ export async function openShardData(
     store.restNow();
     // A new file is on disk only when its name is.
     await syncDirectory(data);
-    const graph = await graphOf(data, opening, isVerified);
+    const graph = await graphOf(data, opening, { isVerified, live, nextLabel: writer.nextLabel });
     const tail = new ExactTail(spec);
     const graphs = { main: graph.graph, fill: null, lastSearchMs: -Infinity };
     const parts: ShardParts = { ...opening, store, live, tail, graphs };
@@ -100,21 +100,34 @@ export async function closeShardData(shard: OpenedShard, save: boolean): Promise
 async function graphOf(
   data: string,
   { emit, spec }: OpeningParts,
-  isVerified: boolean,
+  { isVerified, ...points }: PointsOfGraph & { readonly isVerified: boolean },
 ): Promise<{ readonly graph: HnswGraph; readonly isSaved: boolean; readonly why: string | null }> {
   const loaded = await loadGraph(data, spec, isVerified);
-  switch (loaded.kind) {
-    case "loaded":
-      await removeGraphs(data, loaded.manifest.file);
-      return { graph: loaded.graph, isSaved: true, why: null };
-    case "doubtful":
-      emit({ kind: "graphDiscarded", why: loaded.why });
-      await removeGraphs(data, null);
-      return { graph: HnswGraph.empty(spec), isSaved: false, why: loaded.why };
-    case "none":
-      await removeGraphs(data, null);
-      return { graph: HnswGraph.empty(spec), isSaved: false, why: "there is no saved graph" };
+  if (loaded.kind === "loaded" && !isNewer(loaded.graph, points)) {
+    await removeGraphs(data, loaded.manifest.file);
+    return { graph: loaded.graph, isSaved: true, why: null };
   }
+  if (loaded.kind === "loaded") loaded.graph.free();
+  await removeGraphs(data, null);
+  if (loaded.kind === "none")
+    return { graph: HnswGraph.empty(spec), isSaved: false, why: "there is no saved graph" };
+  const why = loaded.kind === "doubtful" ? loaded.why : "it is newer than the points that a crash left";
+  emit({ kind: "graphDiscarded", why });
+  return { graph: HnswGraph.empty(spec), isSaved: false, why };
+}
+
+interface PointsOfGraph {
+  readonly live: LivePoints;
+  readonly nextLabel: number;
+}
+
+/**
+ * A saved graph is on disk at once, the store's last commits only with its next checkpoint: when the power fails in
+ * between, the graph has labels that are to be given away again, and tombstones of points that are still there.
+ */
+function isNewer(graph: HnswGraph, { live, nextLabel }: PointsOfGraph): boolean {
+  for (const label of graph.labels.without(live.labels)) if (label >= nextLabel) return true;
+  return graph.deletedLabels().some((label) => live.has(label));
 }
 
 /**

@@ -372,6 +372,36 @@ describe("a graph in any doubt", () => {
     expect(events.map(({ kind }) => kind)).toContain("graphDiscarded");
     await engine.close();
   });
+
+  test.each([
+    ["labels that are given away again", entry(2, many(3, 5))],
+    ["tombstones of points that are there", entry(2, { kind: "delete", ids: [1] })],
+  ])("is discarded when a power failure left older points beside it: %s", async (_, lost) => {
+    using directory = temporaryDirectory();
+    const store = join(directory.path, "data-1", "points.sqlite");
+    const left = join(directory.path, "left");
+    const events: EngineEvent[] = [];
+    let engine = await openEngine(directory.path);
+    await engine.applyEntries([entry(1, many(5))]);
+    await engine.idle();
+    await engine.checkpoint();
+    copyFileSync(store, left);
+    await engine.applyEntries([lost]);
+    await engine.idle();
+    expect(await engine.saveGraph()).toBe(true);
+    const answers = await engine.search([query(at(0))]);
+    await engine.close();
+    copyFileSync(left, store);
+
+    engine = await openEngine(directory.path, { events: (event) => events.push(event) });
+    expect(engine.appliedIndex()).toBe(1);
+    expect(await idsOf(engine, query(at(0)))).toEqual([0, 1, 2, 3, 4]);
+    expect(events.map(({ kind }) => kind)).toContain("graphDiscarded");
+    await engine.applyEntries([lost]);
+    await engine.idle();
+    expect(await engine.search([query(at(0))])).toEqual(answers);
+    await engine.close();
+  });
 });
 
 describe("the point store", () => {

@@ -91,10 +91,13 @@ export async function closeShardData(shard: OpenedShard, save: boolean): Promise
   resting.stop();
   await indexer.stop();
   commits.stop();
-  if (save) await indexer.save();
-  parts.graphs.main.free();
-  parts.graphs.fill?.graph.free();
-  parts.store.close();
+  try {
+    if (save) await indexer.save();
+  } finally {
+    parts.graphs.main.free();
+    parts.graphs.fill?.graph.free();
+    parts.store.close();
+  }
 }
 
 async function graphOf(

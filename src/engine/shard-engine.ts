@@ -291,12 +291,18 @@ export class ShardEngine implements Engine {
     const { indexer, parts, writer } = this.#shard;
     await indexer.stop();
     await Promise.allSettled([this.#applying]);
-    if (this.#failure === null) {
-      writer.flush();
-      parts.store.checkpoint();
-      this.#durable = writer.applied;
+    let isDurable = false;
+    try {
+      if (this.#failure === null) {
+        writer.flush();
+        parts.store.checkpoint();
+        this.#durable = writer.applied;
+        isDurable = true;
+      }
+    } finally {
+      // On a full disk too: a file that stays open is locked against the next opening.
+      await closeShardData(this.#shard, isDurable);
     }
-    await closeShardData(this.#shard, this.#failure === null);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

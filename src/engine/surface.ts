@@ -118,6 +118,9 @@ export interface Engine extends AsyncDisposable {
   capture(): Promise<EngineSnapshot>;
   /** Replaces everything by a verified copy; all or nothing, also across a crash. Throws SNAPSHOT_CORRUPT. */
   restore(snapshot: Omit<EngineSnapshot, typeof Symbol.asyncDispose>): Promise<void>;
-  /** Waits for what is under way, makes everything durable, saves the graph when it changed. */
+  /**
+   * Waits for what is under way, makes everything durable, saves the graph when it changed. Throws what kept it from
+   * that; it is closed all the same, and the log hands in again what is missing.
+   */
   close(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 import { copyFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { EngineError } from "../../src/engine/errors.ts";
 import { encodeEntry } from "../../src/engine/ops-codec.ts";
 import { STATE_LIMITS } from "../../src/engine/options.ts";
+import { PointStore } from "../../src/engine/point-store.ts";
 import { captureSnapshot } from "../../src/engine/snapshot.ts";
 import type { EngineEvent } from "../../src/engine/surface.ts";
 import type { PointId, SearchQuery, WriteOp } from "../../src/engine/types.ts";
@@ -433,6 +434,20 @@ describe("the point store", () => {
     await refused(engine.search([query(at(0))])).toMatchObject({ code: "SHARD_STOPPED" });
     expect(engine.stats().failure).toMatch(/entry 9/);
     expect(events.map(({ kind }) => kind)).toContain("stopped");
+    await engine.close();
+  });
+
+  test("a shard that cannot be made durable is closed all the same, and can be opened again", async () => {
+    using directory = temporaryDirectory();
+    let engine = await openEngine(directory.path);
+    await engine.applyEntries([entry(1, many(3))]);
+    const checkpoint = vi.spyOn(PointStore.prototype, "checkpoint").mockImplementation(() => {
+      throw new EngineError("STORE_FULL", "the disk is full");
+    });
+    await refused(engine.close().finally(() => checkpoint.mockRestore())).toThrow("the disk is full");
+    engine = await openEngine(directory.path);
+    await engine.applyEntries([entry(engine.appliedIndex() + 1, upsert(["after", at(1)]))]);
+    expect(await engine.checkpoint()).toBe(engine.appliedIndex());
     await engine.close();
   });
 });

@@ -179,14 +179,13 @@ export class Controller {
     group: number,
     after: Promise<void>,
   ): { readonly closed: Promise<void>; readonly removed: Promise<void> } {
-    const closed = after.then(() => this.#actions.close(group));
+    const failed = (error: unknown): void =>
+      this.#events.failed(group, "remove", error instanceof Error ? error : new Error(String(error)));
+    // What a full disk keeps from being saved is destroyed all the same: it is what gives the space back.
+    const closed = after.then(() => this.#actions.close(group)).catch(failed);
     const removed = closed
       .then(() => this.#actions.destroy(group))
-      .then(
-        () => this.#events.removed(group),
-        (error: unknown) =>
-          this.#events.failed(group, "remove", error instanceof Error ? error : new Error(String(error))),
-      )
+      .then(() => this.#events.removed(group), failed)
       .finally(() => {
         if (this.#closing.get(group) === steps) this.#closing.delete(group);
       });

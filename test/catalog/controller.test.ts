@@ -8,6 +8,8 @@ class Node implements ShardActions {
   readonly did: string[] = [];
   readonly here = new Set<number>();
   readonly failing = new Set<number>();
+  /** Groups whose engine cannot save what it holds. */
+  readonly unsaved = new Set<number>();
   #held = new Map<string, () => void>();
   readonly hold = new Set<string>();
 
@@ -16,7 +18,10 @@ class Node implements ShardActions {
     if (this.failing.has(group)) throw new Error("disk trouble");
     this.here.add(group);
   }
-  close = (group: number): Promise<void> => this.#step(`close ${group}`);
+  async close(group: number): Promise<void> {
+    await this.#step(`close ${group}`);
+    if (this.unsaved.has(group)) throw new Error("disk full");
+  }
   async destroy(group: number): Promise<void> {
     await this.#step(`destroy ${group}`);
     this.here.delete(group);
@@ -92,6 +97,20 @@ test("closed resolves before data is destroyed, settled after", async () => {
   node.release("destroy 1024");
   await controller.settled();
   expect(node.here.has(1024)).toBe(false);
+});
+
+test("what cannot be saved when it closes is destroyed all the same", async () => {
+  const node = new Node();
+  const state = catalogueOf("a");
+  const { controller, events } = controllerOf(node);
+  await controller.start(() => state.collections());
+  node.unsaved.add(1024);
+  state.apply(2, command(2, { kind: "deleteCollection", name: "a" }));
+  controller.follow(state.collections());
+  await controller.closed([1024]);
+  await controller.settled();
+  expect(node.here.has(1024)).toBe(false);
+  expect(events).toEqual(["opened 1024", "remove 1024: disk full", "removed 1024"]);
 });
 
 test("deleting while it opens waits for the opening", async () => {

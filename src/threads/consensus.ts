@@ -12,7 +12,6 @@ import {
   type GroupStatus,
   type Host,
   type LogStore,
-  type ReadOutcome,
   type ShardEvent,
   type Term,
 } from "../../shards/index.ts";
@@ -39,6 +38,7 @@ import type {
 } from "./contracts.ts";
 import { reportDelay } from "./delay.ts";
 import { handOver } from "./hand-over.ts";
+import { hasCaughtUp } from "./leading.ts";
 import { Rpc, ThreadError } from "./rpc.ts";
 
 /** What the front hands to the thread when it starts it. */
@@ -323,11 +323,7 @@ class ConsensusThread {
    */
   async #announceLeader(id: GroupId, term: Term): Promise<void> {
     const group = this.#group(id);
-    let outcome: ReadOutcome | undefined;
-    do outcome = await group?.readIndex();
-    while (outcome?.kind === "dropped");
-    const status = group?.status();
-    if (outcome?.kind !== "ready" || status?.role !== "leader" || status.term !== term) return;
+    if (group === undefined || !(await hasCaughtUp(group, term))) return;
     this.#front.notify("group", { kind: "role", group: id, role: "leader", term });
     this.#tell("info", "leading", { group: id, term });
   }

@@ -73,7 +73,12 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   const metrics = new NodeMetrics();
   using quotas = new Quotas({ ...config.quota, directory: config.node.dataDir });
   await quotas.look();
-  using access = new Access(config, { quotas, events: accessEvents(log), nowMs: () => Date.now() });
+  using access = new Access(config, {
+    quotas,
+    events: accessEvents(log),
+    nowMs: () => Date.now(),
+    steadyMs: () => performance.now(),
+  });
   metrics.watchAccess({ audit: access.audit, tls: access.tls, quotas });
   const busy = new Map<number, string>();
   const front = {

@@ -73,11 +73,14 @@ export class Access implements Disposable {
     parts: {
       readonly quotas: Quotas | null;
       readonly events: AccessEvents;
+      /** Milliseconds since 1970: what tokens and the audit log go by. */
       readonly nowMs: () => number;
+      /** Milliseconds that never go back: with the system's clock set back, a rate would stay used up. */
+      readonly steadyMs: () => number;
       readonly everyMs?: number;
     },
   ) {
-    const { events, nowMs, everyMs = LOOK_MS } = parts;
+    const { events, nowMs, steadyMs, everyMs = LOOK_MS } = parts;
     const { auth, audit, tls } = options;
     const { certFile, keyFile, caFile, peerCaFile } = tls;
     this.tls =
@@ -118,7 +121,7 @@ export class Access implements Disposable {
     this.guard = new Guard({
       audit: this.audit,
       auditRequired: audit.required,
-      rate: perSecond === 0 ? null : new RateLimit({ perSecond, burst }, { nowMs }),
+      rate: perSecond === 0 ? null : new RateLimit({ perSecond, burst }, { nowMs: steadyMs }),
       quotas: parts.quotas,
     });
   }

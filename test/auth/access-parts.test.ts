@@ -28,13 +28,15 @@ const AUTH: AccessOptions["auth"] = {
 
 function open(auth: Partial<AccessOptions["auth"]>, more: Partial<AccessOptions> = {}) {
   const told: string[] = [];
+  const clock = { nowMs: NOW_MS, steadyMs: 0 };
   const audit = { path: null, fileBytes: 1 << 20, files: 1, refusalsPerSecond: 10, required: false };
   const tls = { certFile: null, keyFile: null, caFile: null, peerCaFile: null };
   const access = new Access(
     { auth: { ...AUTH, ...auth }, audit, tls, ...more },
     {
       quotas: null,
-      nowMs: () => NOW_MS,
+      nowMs: () => clock.nowMs,
+      steadyMs: () => clock.steadyMs,
       everyMs: 0,
       events: {
         fileTrouble: ({ message }) => told.push(message),
@@ -45,7 +47,7 @@ function open(auth: Partial<AccessOptions["auth"]>, more: Partial<AccessOptions>
   );
   const may = (credential: string): string =>
     access.authenticator.identify({ apiKey: credential, authorization: undefined }).rights.kind;
-  return { access, told, may, [Symbol.dispose]: () => access[Symbol.dispose]() };
+  return { access, told, may, clock, [Symbol.dispose]: () => access[Symbol.dispose]() };
 }
 
 const pem = (pair: typeof ED): string => pair.publicKey.export({ format: "pem", type: "spki" }).toString();
@@ -113,6 +115,22 @@ test("rates, certificate and audit log are as configured; a rate counts a token'
   for (const id of ["a", "b"]) ask(token({ sub: "app", jti: id, access: "r" }, "first"));
   expect(() => ask(token({ sub: "app", jti: "c", access: "r" }, "first"))).toThrow(limited);
   ask(token({ sub: "other", access: "r" }, "first"));
+});
+
+test("a system clock that is set back leaves rates as they are", () => {
+  using node = open({ apiKey: "first", ratePerSecond: 1, rateBurst: 2 });
+  const ask = (): void =>
+    node.access.guard.admit(
+      node.access.authenticator.identify({ apiKey: "first", authorization: undefined }),
+      "127.0.0.1",
+    );
+  ask();
+  ask();
+  expect(ask).toThrow(/Too many requests/);
+  node.clock.nowMs -= 3_600_000;
+  node.clock.steadyMs += 1_000;
+  ask();
+  expect(ask).toThrow(/Too many requests/);
 });
 
 test("a file that is missing is an error that names its path", () => {

@@ -203,10 +203,14 @@ export class Incoming {
   async #end(files: "kept" | "removed"): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await this.#written.catch(() => undefined);
-    for (const handle of this.#handles) await handle.close();
-    if (files === "removed") await rm(this.#directory, { recursive: true, force: true });
-    this.#release();
+    try {
+      await this.#written.catch(() => undefined);
+      await Promise.all(this.#handles.map((handle) => handle.close()));
+      if (files === "removed") await rm(this.#directory, { recursive: true, force: true });
+    } finally {
+      // Whatever went wrong here, it is not to keep every later snapshot of the group out.
+      this.#release();
+    }
   }
 }
 

@@ -97,6 +97,8 @@ export class Incoming {
   #written: Promise<void> = Promise.resolve();
   /** Of files that are whole, while others still come in. */
   readonly #syncs = new Map<number, Promise<void>>();
+  /** A sync failed: what was not written then counts as clean, and another sync would say that all is well. */
+  #mayLack = false;
   #ended = false;
 
   private constructor(
@@ -151,7 +153,7 @@ export class Incoming {
     const written = settledLater(this.#written.then(() => handle.appendFile(data)));
     this.#written = written;
     if (at + data.length === entry.bytes)
-      this.#syncs.set(file, settledLater(written.then(() => handle.sync())));
+      this.#syncs.set(file, settledLater(written.then(() => this.#sync(handle))));
     this.#hashes[file]?.update(data);
     return written;
   }
@@ -169,7 +171,7 @@ export class Incoming {
         await this.discard();
         return null;
       }
-      await (this.#syncs.get(at) ?? handle.sync());
+      await (this.#syncs.get(at) ?? this.#sync(handle));
     }
     const { index, files } = this.#manifest;
     const handles = new Map(files.map(({ name }, at) => [name, this.#handles[at]]));
@@ -186,12 +188,21 @@ export class Incoming {
     };
   }
 
+  async #sync(handle: FileHandle): Promise<void> {
+    try {
+      await handle.sync();
+    } catch (error) {
+      this.#mayLack = true;
+      throw error;
+    }
+  }
+
   #hashOf(at: number, handle: FileHandle, bytes: number): Promise<string> {
     const hash = this.#hashes[at] ?? null;
     return hash === null ? hashOf(handle, bytes) : Promise.resolve(hash.digest("hex"));
   }
 
-  /** Ends it; what is here stays for the next attempt. */
+  /** Ends it; what is here stays for the next attempt, unless the disk may lack some of it. */
   async pause(): Promise<void> {
     await this.#end("kept");
   }
@@ -205,8 +216,9 @@ export class Incoming {
     this.#ended = true;
     try {
       await this.#written.catch(() => undefined);
+      await Promise.allSettled(this.#syncs.values());
       await Promise.all(this.#handles.map((handle) => handle.close()));
-      if (files === "removed") await rm(this.#directory, { recursive: true, force: true });
+      if (files === "removed" || this.#mayLack) await rm(this.#directory, { recursive: true, force: true });
     } finally {
       // Whatever went wrong here, it is not to keep every later snapshot of the group out.
       this.#release();

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { crc32 } from "node:zlib";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import type { CapturedSnapshot } from "../../shards/index.ts";
 import { StagingArea } from "../../shards/snapshot/staging-area.ts";
 import {
@@ -125,6 +126,20 @@ test("a file whose checksum does not hold is thrown away as a whole", async () =
   expect(await sendSnapshot(wire, out(source()))).toBe(false);
   expect([wire.received, wire.failures]).toEqual([[], ["a file fails its checksum"]]);
   expect(readdirSync(path)).toEqual([]);
+});
+
+test("what could not be synced is not gone on with: a second sync would find nothing left to write", async () => {
+  const path = scratch();
+  const area = new StagingArea(path);
+  const any = await open(join(scratch(), "any"), "w");
+  const sync = vi.spyOn(Object.getPrototypeOf(any) as FileHandle, "sync");
+  onTestFinished(() => sync.mockRestore());
+  await any.close();
+  sync.mockRejectedValueOnce(new Error("EIO: i/o error, fsync"));
+  await expect(sendSnapshot(new Wire(area), out(source()))).rejects.toThrow("EIO");
+  const wire = await retried(() => new Wire(area), source());
+  expect(wire.pieces).toHaveLength(41);
+  await wire.received[0]?.[Symbol.asyncDispose]();
 });
 
 test("a newer snapshot of the group takes the place of one that stands there half", async () => {

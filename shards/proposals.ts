@@ -46,6 +46,8 @@ export class Proposals {
   #nextDeadline = Infinity;
   /** After this tick nothing of an earlier leadership is waited for. */
   #settleBy = Infinity;
+  /** Of the last applied entry. */
+  #appliedTerm = 0;
 
   constructor(parts: ProposalParts) {
     this.#parts = parts;
@@ -143,6 +145,7 @@ export class Proposals {
 
   /** What stands at this index for good, and what applying it gave. */
   applied(entry: Pick<Entry, "term" | "index" | "kind">, result: unknown): void {
+    if (entry.term > this.#appliedTerm) this.#overtaken(entry);
     const there = this.#outstanding.get(entry.index);
     if (there === undefined) return;
     for (const pending of [...there]) {
@@ -154,6 +157,17 @@ export class Proposals {
         this.#end(pending, { kind: "dropped", why: "refusedByCore" });
       else this.#end(pending, { kind: "applied", ...at, result });
     }
+  }
+
+  /**
+   * Terms never fall along a log: behind this entry there is no room for one of an earlier term, though it may take long
+   * until something else stands there.
+   */
+  #overtaken({ term, index }: Pick<Entry, "term" | "index">): void {
+    this.#appliedTerm = term;
+    for (const pending of [...this.#outstanding.values()].flat())
+      if (pending.at !== null && pending.at.index > index && pending.at.term < term)
+        this.#end(pending, { kind: "overwritten", ...pending.at });
   }
 
   /** A snapshot covers everything up to `index`: what stood there will not be seen here. */

@@ -18,7 +18,7 @@ import type {
 
 /**
  * How a proposal ended. Only `applied` and `committed` promise that it happened; `dropped` and `notLeader` promise
- * that it never will; `overwritten` that another entry took its place. After `unknown` it may still happen: ask
+ * that it never will; `overwritten` that the place it had is another entry's. After `unknown` it may still happen: ask
  * again about (term, index), or repeat it with the same origin and sequence.
  */
 export type ProposalOutcome =

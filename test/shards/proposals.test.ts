@@ -60,6 +60,22 @@ test("an index filled twice settles each proposal by the term that was committed
   expect(await young).toMatchObject({ kind: "applied", term: 3, result: "young" });
 });
 
+test("a committed entry of a later term leaves no room for what an earlier one had behind it", async () => {
+  const all = proposals();
+  const old = [add(all, 1), add(all, 1)];
+  enter(all, 7, 1);
+  all.leadershipLost(NodeId(2), 100);
+  all.leadershipWon();
+  // Leads again with a shorter log, and nobody proposes anything more.
+  all.applied(entry(6, 3), "the new reign's first");
+  expect(await Promise.all(old)).toEqual([7, 8].map((index) => ({ kind: "overwritten", term: 1, index })));
+  expect(all.count).toBe(0);
+  const young = add(all, 1);
+  enter(all, 7, 3);
+  all.applied(entry(7, 3), "young");
+  expect(await young).toMatchObject({ kind: "applied", result: "young" });
+});
+
 test("losing leadership refuses what was not proposed, and doubts the rest only after a while", async () => {
   const all = proposals();
   const logged = add(all, 1);

@@ -67,13 +67,14 @@ export class Mailroom {
    */
   post(message: GroupMessage): void {
     const { to } = message.message;
-    if (message.message.kind === "append" && message.message.entries.length === 0) {
+    const waiting = this.#outgoing.get(to);
+    // Behind entries that leave in this turn it must stay behind: the follower would refuse what it has not got yet.
+    if (waiting === undefined && message.message.kind === "append" && message.message.entries.length === 0) {
       const held = this.#held.get(to);
       if (held === undefined) this.#held.set(to, new Map([[message.group, message]]));
       else held.set(message.group, message);
       return;
     }
-    const waiting = this.#outgoing.get(to);
     if (waiting === undefined) this.#outgoing.set(to, [message]);
     else waiting.push(message);
   }

@@ -79,6 +79,15 @@ describe("an append that only tells a commit index", () => {
     expect(sent[1]).toBe("to 3: 1:commit 9, 1:entries 10");
   });
 
+  test("stays behind the entries that were handed in before it", () => {
+    const { room, sent } = mailroom();
+    room.post(append(2, 1, 8));
+    room.post(append(2, 1, 9, [ENTRY]));
+    room.post(append(2, 1, 10));
+    room.flush();
+    expect(sent).toEqual(["to 2: 1:commit 8, 1:entries 9, 1:commit 10"]);
+  });
+
   test("a newer one of its group takes its place", () => {
     const { room, sent } = mailroom();
     room.post(append(2, 1, 9));

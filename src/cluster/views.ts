@@ -14,16 +14,18 @@ const LAG_MAX = 1_000;
 export function shardView(placement: Placement, reports: Reports): ShardView {
   const { shard, group } = placement;
   const lead = leaderStatus(group, reports);
-  const members =
-    lead === null ? [] : [...lead.conf.voters, ...lead.conf.votersOutgoing, ...lead.conf.learners];
+  const conf = lastConf(group, reports);
+  const members = conf === null ? [] : [...conf.voters, ...conf.votersOutgoing, ...conf.learners];
   const nodes = new Set([...placement.replicas.map(({ node }) => node), ...members]);
   const hashes = comparableHashes(group, [...nodes], reports);
   const replicas = [...nodes]
     .sort((a, b) => a - b)
     .map((node): ReplicaView => {
       const groups = reports.get(node) ?? null;
-      const view = replicaView(node, groups?.get(group) ?? null, lead, hashes.get(node) ?? null);
-      return groups === null ? { ...view, state: "unreachable" } : view;
+      const isAway = groups === null;
+      const seen = { lead, conf, isAway };
+      const view = replicaView(node, groups?.get(group) ?? null, seen, hashes.get(node) ?? null);
+      return isAway ? { ...view, state: "unreachable" } : view;
     });
   const terms = replicas.map(({ term }) => term ?? 0);
   return { shard, group, term: Math.max(0, ...terms), leader: lead?.node ?? null, replicas };
@@ -34,17 +36,25 @@ interface HashAt {
   readonly stateHash: string;
 }
 
+interface Seen {
+  readonly lead: GroupStatus | null;
+  readonly conf: GroupStatus["conf"] | null;
+  readonly isAway: boolean;
+}
+
 function replicaView(
   nodeId: number,
   report: GroupReport | null,
-  lead: GroupStatus | null,
+  { lead, conf, isAway }: Seen,
   hash: HashAt | null,
 ): ReplicaView {
   const status = report?.status ?? null;
   const peer = lead?.peers.find(({ node }) => node === nodeId) ?? null;
   const match = lead === null ? null : nodeId === lead.node ? lead.lastIndex : (peer?.match ?? null);
   const lag = lead === null || status === null ? null : Math.max(0, lead.commit - status.applied);
-  const role = roleOf(nodeId, lead, status);
+  // When nobody who knows can be asked, whoever may not even have begun does not vote; who is away most likely does.
+  const votes = conf === null ? isAway : conf.voters.some((voter) => voter === nodeId);
+  const role = lead?.node === nodeId ? "leader" : votes ? "voter" : "learner";
   return {
     nodeId,
     role,
@@ -59,12 +69,6 @@ function replicaView(
     points: report?.engine?.points ?? null,
     error: report?.error ?? null,
   };
-}
-
-function roleOf(node: number, lead: GroupStatus | null, own: GroupStatus | null): ReplicaView["role"] {
-  if (lead === null) return own?.learner === false ? "voter" : "learner";
-  if (lead.node === node) return "leader";
-  return lead.conf.voters.some((voter) => voter === node) ? "voter" : "learner";
 }
 
 function stateOf(
@@ -93,6 +97,18 @@ export function leaderStatus(group: number, reports: Reports): GroupStatus | nul
     if (found === null || status.term > found.term) found = status;
   }
   return found;
+}
+
+/** The membership as the leader has it; without one, as whoever has applied most: who is dead may still be a voter. */
+function lastConf(group: number, reports: Reports): GroupStatus["conf"] | null {
+  const lead = leaderStatus(group, reports);
+  if (lead !== null) return lead.conf;
+  let last: GroupStatus | null = null;
+  for (const groups of reports.values()) {
+    const status = groups?.get(group)?.status ?? null;
+    if (status !== null && (last === null || status.applied > last.applied)) last = status;
+  }
+  return last?.conf ?? null;
 }
 
 /** Per node the hash at the last index at which all who answered know theirs, so that they can be compared; else its own. */
@@ -153,12 +169,10 @@ export function nodeViews(
   collections: readonly CatalogueCollection[],
   reports: Reports,
 ): readonly NodeView[] {
-  const catalogue = leaderStatus(0, reports);
+  const voters = lastConf(0, reports)?.voters ?? [];
   return nodes.map(({ nodeId, http, grpc, peer, version, state }) => {
     const groups = reports.get(nodeId) ?? null;
-    const own = groups?.get(0)?.status ?? null;
-    const votes =
-      catalogue === null ? own?.learner === false : catalogue.conf.voters.some((voter) => voter === nodeId);
+    const votes = voters.some((voter) => voter === nodeId);
     const led = [...(groups?.values() ?? [])].filter(
       ({ group, status }) => group !== 0 && status?.role === "leader" && status.state === "running",
     );

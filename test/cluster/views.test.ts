@@ -103,6 +103,29 @@ test("each replica is shown in the state it is in", () => {
   ]);
 });
 
+test("who votes is known without a leader: by whoever has applied most", () => {
+  const old = { voters: [NodeId(1)], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+  const reports = reported(
+    [1, { status: status(1, { applied: LogIndex(4), conf: old }) }],
+    [2, {}],
+    [3, "away"],
+    [4, "away"],
+  );
+  const { leader, replicas } = shardView(placement(1, 2, 3, 4), reports);
+  expect(leader).toBeNull();
+  expect(replicas.map(({ nodeId, role, state }) => [nodeId, role, state])).toEqual([
+    [1, "voter", "active"],
+    [2, "voter", "active"],
+    [3, "voter", "unreachable"],
+    [4, "learner", "unreachable"],
+  ]);
+  const roles = shardView(placement(1, 2), reported([1, "away"], [2, "nothing"])).replicas;
+  expect(roles.map(({ role, state }) => [role, state])).toEqual([
+    ["voter", "unreachable"],
+    ["learner", "catching_up"],
+  ]);
+});
+
 test("a replica that stopped, or never opened, has failed and says why", () => {
   const { replicas } = shardView(
     placement(1, 2, 3),

@@ -2,6 +2,7 @@
 import type { ProposalOutcome, ReadOutcome } from "../../shards/index.ts";
 import { ApiError } from "../api/errors.ts";
 import type { WriteOutcome } from "../engine/types.ts";
+import { NodeCallError } from "./node-calls/errors.ts";
 import type { Roles } from "./roles.ts";
 
 /** Seconds after which another attempt makes sense: an election or a full queue takes about that. */
@@ -83,11 +84,45 @@ export function checkRead(
   }
 }
 
-export function noLeader({ shard }: Place): ApiError {
-  return new ApiError("NO_LEADER", `Service unavailable: shard ${shard} has no leader at the moment`, {
-    retryAfter: RETRY_AFTER,
-    shard,
-  });
+/** `why`: how the last try to find one ended. */
+export function noLeader(place: Place, why: Error | null = null): ApiError {
+  const { group, shard } = place;
+  return new ApiError(
+    "NO_LEADER",
+    `Service unavailable: ${named(place)} has no leader at the moment${because(why)}`,
+    { retryAfter: RETRY_AFTER, ...(group === 0 ? {} : { shard }) },
+    { cause: why },
+  );
+}
+
+/** Nobody took it for so long: nodes that cannot be reached are why nobody leads; any other failure speaks for itself. */
+export function unled(place: Place, last: ApiError | null): ApiError {
+  const { cause } = last ?? {};
+  const isAway = cause instanceof NodeCallError && cause.code === "UNREACHABLE";
+  return last === null || isAway ? noLeader(place, last) : last;
+}
+
+/**
+ * `reason`, why a signal aborted; a deadline also says what the request waited for in vain: a leader, or any replica.
+ * `why`: how the last try ended.
+ */
+export function lateWithout(
+  what: "leader" | "replica",
+  reason: unknown,
+  place: Place,
+  why: Error | null,
+): unknown {
+  if (!(reason instanceof ApiError) || reason.code !== "DEADLINE_EXCEEDED") return reason;
+  const lacked = what === "leader" ? "had no leader" : "had no replica that answers";
+  const message = `${reason.message} while ${named(place)} ${lacked}${because(why)}`;
+  return new ApiError(reason.code, message, reason.details, { cause: reason });
+}
+
+function named({ group, shard }: Place): string {
+  return group === 0 ? "the catalogue" : `shard ${shard}`;
+}
+function because(why: Error | null): string {
+  return why === null ? "" : ` (${why.message.replace(/^Service unavailable: /, "")})`;
 }
 
 /** A group that takes no part: for good after a storage fault, for a moment while it opens or the node ends. */

@@ -9,7 +9,7 @@ import { ApiError } from "../api/errors.ts";
 import type { Leaders } from "./leaders.ts";
 import type { Caller } from "./node-calls/contract.ts";
 import { NodeCallError } from "./node-calls/errors.ts";
-import { asApiError, fateOf, noLeader, type EntryFate, type Place } from "./outcomes.ts";
+import { asApiError, fateOf, lateWithout, unled, type EntryFate, type Place } from "./outcomes.ts";
 import type { Consensus, Peers } from "./ports.ts";
 import type { Roles } from "./roles.ts";
 import type { Timers } from "./timers.ts";
@@ -101,14 +101,14 @@ export class Proposer {
         leaders.learned(place.group, end.leader);
       }
       if (timers.nowMs() - startedMs >= this.#options.leaderMs) {
-        const why = last ?? noLeader(place);
+        const why = unled(place, last);
         throw doubt === null ? why : unknownOutcome(place, doubt, why);
       }
       try {
         await leaders.pause(place.group, round, signal);
       } catch (error) {
-        if (signal.aborted) throw late();
-        throw error;
+        if (!signal.aborted) throw error;
+        throw doubt === null ? lateWithout("leader", signal.reason, place, last) : late();
       }
     }
   }

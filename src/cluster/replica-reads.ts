@@ -9,7 +9,7 @@ import type { LocalReplica } from "./local-replica.ts";
 import type { FreshRead, ReadAnswer } from "./node-calls/contract.ts";
 import { NodeCallError } from "./node-calls/errors.ts";
 import type { NodeCallOptions } from "./node-calls/link.ts";
-import { asApiError, noLeader, type Place } from "./outcomes.ts";
+import { asApiError, lateWithout, noLeader, unled, type Place } from "./outcomes.ts";
 import type { Timers } from "./timers.ts";
 import type { ReadOptions } from "./types.ts";
 
@@ -95,10 +95,15 @@ export class ReplicaReads {
           last = error;
         }
       }
-      const alone = leaders.isAlone(group);
-      if (alone || timers.nowMs() - startedMs >= this.#options.leaderMs)
-        throw asApiError(last ?? noLeader(place));
-      await leaders.pause(group, round, signal);
+      const isOver = leaders.isAlone(group) || timers.nowMs() - startedMs >= this.#options.leaderMs;
+      if (isOver) throw unanswered(place, fresh, last);
+      try {
+        await leaders.pause(group, round, signal);
+      } catch (error) {
+        if (!signal.aborted) throw error;
+        const what = needsLeader(fresh) ? "leader" : "replica";
+        throw lateWithout(what, error, place, last instanceof Error ? last : null);
+      }
     }
   }
 
@@ -152,6 +157,17 @@ export function freshRead(place: Place, { consistency, caller = null }: ReadOpti
       ? (consistency.atLeast.find(({ shard }) => shard === place.shard)?.index ?? 0)
       : null;
   return { group: place.group, level: consistency.level, atLeast, caller };
+}
+
+/** Why nobody answered for so long; `last`: what the last try ended with, null: nobody to try. */
+function unanswered(place: Place, fresh: FreshRead, last: unknown): unknown {
+  const why = asApiError(last);
+  if (why === null) return noLeader(place);
+  return why instanceof ApiError && needsLeader(fresh) ? unled(place, why) : why;
+}
+
+function needsLeader({ level }: FreshRead): boolean {
+  return level === "leader" || level === "linearizable";
 }
 
 function isPassing(error: unknown): boolean {

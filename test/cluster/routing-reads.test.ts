@@ -146,6 +146,35 @@ describe("reads", () => {
     expect(await counting).toBe(1);
   });
 
+  test("a read that nobody answers says what the shard lacks, not just who was asked last", async () => {
+    const [group = 0] = await start(4);
+    const { founders = [] } = world().catalogue.collection("c")?.placement[0] ?? {};
+    const [outsider = 0] = [1, 2, 3, 4].filter((node) => !founders.includes(node));
+    const router = world().router(outsider);
+    world().lead(group, null);
+    world().fault = () => "refused";
+    await expect(router.count("c", reading())).rejects.toMatchObject({
+      code: "NO_LEADER",
+      message: expect.stringContaining("shard 0 has no leader at the moment"),
+    });
+    for (const [level, lacked] of [
+      ["linearizable", "had no leader"],
+      ["eventual", "had no replica that answers"],
+    ] as const) {
+      const deadline = new AbortController();
+      let tries = 0;
+      world().fault = () => {
+        if (++tries === 3) setImmediate(() => deadline.abort(new ApiError("DEADLINE_EXCEEDED", "too late")));
+        return "refused";
+      };
+      const late = router.count("c", { ...reading({ level }), signal: deadline.signal });
+      await expect(late).rejects.toMatchObject({
+        code: "DEADLINE_EXCEEDED",
+        message: expect.stringContaining(`too late while shard 0 ${lacked}`),
+      });
+    }
+  });
+
   test("a question that makes no sense is not asked again elsewhere", async () => {
     const [group = 0] = await start(3);
     world().lead(group, 2);

@@ -223,6 +223,34 @@ describe("writes", () => {
     expect(world().group(group).entries).toEqual([]);
   });
 
+  test("what is waited for is named when the deadline ends, and so is who could not be reached", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, null);
+    const deadline = new AbortController();
+    let tries = 0;
+    world().fault = (_, __, method) => {
+      if (method === "propose" && ++tries === 3)
+        setImmediate(() => deadline.abort(new ApiError("DEADLINE_EXCEEDED", "too late")));
+      return "refused";
+    };
+    const router = world().router(1);
+    await expect(router.write("c", [upsert(1)], writing({ signal: deadline.signal }))).rejects.toMatchObject({
+      code: "DEADLINE_EXCEEDED",
+      message: expect.stringMatching(/^too late while shard 0 had no leader \(.+\)$/),
+    });
+    await expect(router.write("c", [upsert(1)], writing())).rejects.toMatchObject({
+      code: "NO_LEADER",
+      message: expect.stringMatching(/shard 0 has no leader at the moment \(.+\)$/),
+    });
+    world().lead(0, null);
+    const options = { signal: patient(), caller: MANAGER };
+    await expect(router.changeAliases([], options)).rejects.toMatchObject({
+      code: "NO_LEADER",
+      message: expect.stringContaining("the catalogue has no leader"),
+      details: { retryAfter: 1 },
+    });
+  });
+
   test("a batch that fails on one shard says what happened on each", async () => {
     const groups = await start(3, { shardNumber: 2 });
     world().lead(groups[1] ?? 0, null);

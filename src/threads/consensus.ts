@@ -39,6 +39,7 @@ import type {
 import { reportDelay } from "./delay.ts";
 import { handOver } from "./hand-over.ts";
 import { hasCaughtUp } from "./leading.ts";
+import { Repeats } from "./repeats.ts";
 import { Rpc, ThreadError } from "./rpc.ts";
 
 /** What the front hands to the thread when it starts it. */
@@ -58,6 +59,7 @@ class ConsensusThread {
   readonly #engines: readonly Rpc<HolderContract, ApplyContract>[];
   readonly #restores = new OpenCaptures();
   readonly #meter: ConsensusMeter;
+  readonly #repeats = new Repeats();
   #peers: {
     readonly transport: PeerTransport;
     readonly settings: PeerSettings;
@@ -234,19 +236,19 @@ class ConsensusThread {
     this.#meter.peer(event);
     switch (event.kind) {
       case "refusedPeer":
-        this.#tell("warn", "a connection to the peer port was refused", {
+        this.#tellSometimes("a connection to the peer port was refused", {
           sender: event.sender,
           why: event.why,
         });
         return;
       case "badFrame":
-        this.#tell("warn", "a peer sent what cannot be understood", {
+        this.#tellSometimes("a peer sent what cannot be understood", {
           sender: event.sender,
           error: event.error.message,
         });
         return;
       case "refusedByPeer":
-        this.#tell("warn", "a peer does not let this node in", { node: event.node, why: event.why });
+        this.#tellSometimes("a peer does not let this node in", { node: event.node, why: event.why });
         return;
       case "peerAddress":
         this.#tell("info", "a peer moved", { node: event.node, address: event.address });
@@ -328,6 +330,11 @@ class ConsensusThread {
     this.#tell("info", "leading", { group: id, term });
   }
 
+  /** What others can set off as often as they like. */
+  #tellSometimes(message: string, fields: Readonly<Record<string, string | number | null>>): void {
+    const untold = this.#repeats.due(JSON.stringify([message, fields]), performance.now());
+    if (untold !== null) this.#tell("warn", message, { ...fields, untold });
+  }
   #tell(
     level: "debug" | "info" | "warn" | "error",
     message: string,

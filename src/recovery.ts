@@ -15,10 +15,12 @@ export async function recoverDirectory(
   path: string,
   options: { readonly dryRun: boolean },
 ): Promise<RecoveryReport> {
+  const nothing = `${path} never had a place in a cluster: there is nothing to recover`;
+  // Opening would make what is missing, also of a path with a slip of the pen in it.
+  if (!DataDirectory.exists(path)) throw new ConfigError(nothing);
   using data = DataDirectory.open(path, null);
   const { identity } = data;
-  if (identity === null)
-    throw new ConfigError(`${path} never had a place in a cluster: there is nothing to recover`);
+  if (identity === null) throw new ConfigError(nothing);
   await using log = await openSqliteLog({ path: data.raftFile });
   const groups = await recoverGroups(log, NodeId(identity.nodeId), options);
   return { nodeId: identity.nodeId, dryRun: options.dryRun, groups };

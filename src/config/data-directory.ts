@@ -60,6 +60,11 @@ export class DataDirectory implements Disposable {
     }
   }
 
+  /** A node was started in it, or what is left of one is there. */
+  static exists(directory: string): boolean {
+    return ["node.json", "raft.db"].some((name) => existsSync(join(directory, name)));
+  }
+
   get raftFile(): string {
     return join(this.path, "raft.db");
   }

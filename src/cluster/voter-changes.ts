@@ -93,9 +93,10 @@ export class VoterChanges {
     const lead = await this.#lead(placement, signal);
     if (lead.node === nodeId) return;
     if (!votes(lead, nodeId)) throw conflict(`node ${nodeId} does not vote in shard ${shard}`);
-    const end = await this.#handOver(placement.group, lead.node, nodeId, options);
-    if (end.kind === "refused") throw conflict(`shard ${shard} was not handed over: ${end.why}`);
-    this.#parts.leaders.learned(placement.group, nodeId);
+    // To try it all the same would only keep writes waiting, until the leader gives it up.
+    if (!lead.peers.some(({ node, recentlyActive }) => node === nodeId && recentlyActive))
+      throw conflict(`node ${nodeId} does not answer node ${lead.node}, which leads shard ${shard}`);
+    await this.#handOver(placement, lead, nodeId, options);
   }
 
   #placement(name: string, shard: number): Placement {
@@ -127,25 +128,33 @@ export class VoterChanges {
     const [heir] = heirs;
     if (heir === undefined)
       throw conflict(`nobody can lead shard ${place.shard} instead of node ${lead.node}`);
-    const end = await this.#handOver(place.group, lead.node, heir.node, options);
-    if (end.kind === "refused") throw conflict(`shard ${place.shard} was not handed over: ${end.why}`);
-    this.#parts.leaders.learned(place.group, heir.node);
+    await this.#handOver(place, lead, heir.node, options);
   }
 
   async #handOver(
-    group: number,
-    from: number,
+    { shard, group }: Placement,
+    { node: from }: GroupStatus,
     to: number,
     { signal, caller = null }: CallOptions,
-  ): Promise<TransferOutcome> {
-    const { nodeId, peers, handOver, timeoutMs } = this.#parts;
+  ): Promise<void> {
+    const { nodeId, peers, handOver, leaders, timeoutMs } = this.#parts;
+    let end: TransferOutcome;
     try {
-      return from === nodeId
-        ? await handOver(group, to, signal)
-        : await peers.call(from, "transfer", { group, to, timeoutMs, caller }, { timeoutMs, signal });
+      end =
+        from === nodeId
+          ? await handOver(group, to, signal)
+          : await peers.call(from, "transfer", { group, to, timeoutMs, caller }, { timeoutMs, signal });
     } catch (error) {
-      throw asApiError(error);
+      if (!signal.aborted) throw asApiError(error);
+      end = { kind: "refused", why: "the deadline passed" };
     }
+    if (end.kind === "refused" && signal.aborted)
+      throw new ApiError(
+        "DEADLINE_EXCEEDED",
+        `Timeout error: node ${to} did not take over shard ${shard} in time`,
+      );
+    if (end.kind === "refused") throw conflict(`shard ${shard} was not handed over: ${end.why}`);
+    leaders.learned(group, to);
   }
 
   async #change(

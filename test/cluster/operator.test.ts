@@ -49,6 +49,31 @@ describe("what an operator sees and asks for", () => {
     expect(world().group(group).term).toBe(2);
   });
 
+  test("leadership is not handed to a node that does not answer, and a deadline reads the same on any node", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, 2);
+    world().silent.add(3);
+    for (const asked of [1, 2])
+      await expect(
+        world().router(asked).transferLeader("c", 0, 3, { signal: patient(), caller: MANAGER }),
+      ).rejects.toMatchObject({
+        code: "CONFLICT",
+        message: expect.stringContaining("node 3 does not answer node 2, which leads shard 0"),
+      });
+    expect(world().group(group).leader).toBe(2);
+    world().silent.clear();
+    for (const asked of [1, 2]) {
+      const deadline = new AbortController();
+      world().transferStalls = () => deadline.abort(new ApiError("DEADLINE_EXCEEDED", "late"));
+      await expect(
+        world().router(asked).transferLeader("c", 0, 3, { signal: deadline.signal, caller: MANAGER }),
+      ).rejects.toMatchObject({
+        code: "DEADLINE_EXCEEDED",
+        message: expect.stringContaining("node 3 did not take over shard 0 in time"),
+      });
+    }
+  });
+
   test("a replica is restarted on the node asked or on another, after its leadership moved away", async () => {
     const [group = 0] = await start(3);
     world().lead(group, 2);

@@ -84,6 +84,10 @@ export class World {
   readonly groups = new Map<number, Group>();
   readonly nodes = new Map<number, Node>();
   readonly #changed = new Set<() => void>();
+  /** Nodes that do not answer the leaders of their groups. */
+  readonly silent = new Set<number>();
+  /** Told of a leadership that was to move and does not; null: it moves. */
+  transferStalls: (() => void) | null = null;
   /** Asked before each call between nodes. */
   fault: (from: number, to: number, method: NodeMethod) => Fault = () => null;
   /** What a node looks at before a change that another one forwards. */
@@ -403,7 +407,8 @@ export class Node {
       transfer: (group, to) =>
         settled(() => {
           if (!world.group(group).members.includes(to)) return `node ${to} is no member`;
-          world.lead(group, to);
+          if (world.transferStalls === null) world.lead(group, to);
+          else world.transferStalls();
           return null;
         }),
     };
@@ -447,7 +452,7 @@ export class Node {
               match: end,
               state: "replicate",
               learner: false,
-              recentlyActive: true,
+              recentlyActive: !this.#world.silent.has(node),
             }))
         : [],
     };

@@ -244,7 +244,10 @@ class FrontEnd implements HttpServer {
       this.#options.log.error({ err: error, request: id, method, url }, "request failed by a defect");
     }
     const { status, headers, body } = failure(known, reply.elapsedTime / 1000);
+    // The framework wants to close the connection on a client that still sends a body nobody reads, and most clients
+    // would hear of a broken pipe instead of the reason. Left open, the rest is thrown away as it comes.
     void reply
+      .removeHeader("connection")
       .code(status)
       .headers({ ...headers, ...redirection(known, request), "content-type": JSON_TYPE })
       .send(body);

@@ -89,6 +89,23 @@ describe("bodies", () => {
     expect(await connection.until(/\r\n\r\n.*}$/s)).toMatch(/^HTTP\/1\.1 413 .*TOO_LARGE/s);
     connection.socket.destroy();
   });
+
+  test.each([
+    ["too large", "application/json", 413],
+    ["of another type", "text/plain", 400],
+  ])("a client that sends all of a body %s first hears why, and may go on", async (_, type, status) => {
+    const connection = rawConnection(rest.url);
+    const body = "z".repeat(8 << 20);
+    connection.send(
+      `POST /collections/p/points/count HTTP/1.1\r\nhost: x\r\ncontent-type: ${type}\r\n` +
+        `content-length: ${body.length}\r\n\r\n`,
+    );
+    await connection.until(/\r\n\r\n.*}$/s);
+    connection.send(`${body}GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+    const all = await connection.closed;
+    expect(all).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(all).toMatch(/HTTP\/1\.1 200 .*check passed/s);
+  });
 });
 
 describe("requests", () => {

@@ -1,4 +1,5 @@
 /** From a question to the shards that can answer it, and to one answer. */
+import { ApiError } from "../api/errors.ts";
 import type { CatalogueCollection } from "../catalog/types.ts";
 import { mergeHits, mergePages } from "./merge.ts";
 import type { Place } from "./outcomes.ts";
@@ -107,7 +108,19 @@ export class ReadPath {
     question: Question<T>,
     matches: (place: Place) => boolean = () => true,
   ): Promise<readonly T[]> {
+    checkSession(collection, options);
     const places = collection.shards.filter(matches);
     return await Promise.all(places.map((place) => this.#parts.replicas.ask(place, options, question)));
   }
+}
+
+/** INVALID for an index of a shard that is not there: what the client wants to see is elsewhere. */
+function checkSession({ name, shards }: CatalogueCollection, { consistency }: ReadOptions): void {
+  if (consistency.level !== "session") return;
+  const stranger = consistency.atLeast.find((seen) => shards.every(({ shard }) => shard !== seen.shard));
+  if (stranger !== undefined)
+    throw new ApiError(
+      "INVALID",
+      `Wrong input: the session (X-Flotilla-Index) has an index of shard ${stranger.shard}, and collection \`${name}\` has ${shards.length} (from 0): indexes count for the collection that was written`,
+    );
 }

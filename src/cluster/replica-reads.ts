@@ -89,7 +89,7 @@ export class ReplicaReads {
           leaders.learned(group, answer.leader);
           last = null;
         } catch (error) {
-          signal.throwIfAborted();
+          if (signal.aborted) throw late(place, fresh, signal.reason);
           if (!isPassing(error)) throw error;
           leaders.mistaken(group, node);
           last = error;
@@ -151,10 +151,14 @@ export class ReplicaReads {
   }
 }
 
+/** A session that joined the answers of several writes may name a shard more than once: it has seen all of them. */
 export function freshRead(place: Place, { consistency, caller = null }: ReadOptions): FreshRead {
   const atLeast =
     consistency.level === "session"
-      ? (consistency.atLeast.find(({ shard }) => shard === place.shard)?.index ?? 0)
+      ? consistency.atLeast.reduce(
+          (most, { shard, index }) => (shard === place.shard ? Math.max(most, index) : most),
+          0,
+        )
       : null;
   return { group: place.group, level: consistency.level, atLeast, caller };
 }
@@ -168,6 +172,17 @@ function unanswered(place: Place, fresh: FreshRead, last: unknown): unknown {
 
 function needsLeader({ level }: FreshRead): boolean {
   return level === "leader" || level === "linearizable";
+}
+
+/** An index that comes from another collection may never be reached: the client has to hear what was waited for. */
+function late({ shard }: Place, { atLeast }: FreshRead, reason: unknown): unknown {
+  if (atLeast === null || !(reason instanceof ApiError) || reason.code !== "DEADLINE_EXCEEDED") return reason;
+  return new ApiError(
+    "DEADLINE_EXCEEDED",
+    `${reason.message}: shard ${shard} was not known to have applied index ${atLeast}, which the session has seen`,
+    reason.details,
+    { cause: reason },
+  );
 }
 
 function isPassing(error: unknown): boolean {

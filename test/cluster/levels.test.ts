@@ -1,5 +1,6 @@
 /** Each level in a state in which the next weaker one gives an older answer. */
 import { afterEach, expect, test } from "vitest";
+import { ApiError } from "../../src/api/errors.ts";
 import type { Consistency } from "../../src/cluster/types.ts";
 import { reading, start, stop, upsert, world, writing } from "./routing-support.ts";
 
@@ -51,4 +52,31 @@ test("session is not answered by a replica before its index, which still answers
   await expect(count(1, { level: "session", atLeast: indexes })).rejects.toMatchObject(unanswered);
   expect(await count(1, { level: "eventual" })).toBe(1);
   expect(await count(3, { level: "session", atLeast: indexes })).toBe(2);
+});
+
+test("a session that joined the answers of several writes has seen all of them", async () => {
+  const { indexes } = await replacedLeader();
+  const joined = [{ shard: 0, index: 1 }, ...indexes];
+  await expect(count(1, { level: "session", atLeast: joined })).rejects.toMatchObject(unanswered);
+  expect(await count(3, { level: "session", atLeast: joined })).toBe(2);
+});
+
+test("a session of another collection is told so, at once by its shards or at the deadline by its index", async () => {
+  await start(3);
+  await expect(count(1, { level: "session", atLeast: [{ shard: 1, index: 1 }] })).rejects.toMatchObject({
+    code: "INVALID",
+    message: expect.stringContaining("shard 1, and collection `c` has 1"),
+  });
+  const deadline = new AbortController();
+  const asked = world()
+    .router(1)
+    .count("c", {
+      ...reading({ level: "session", atLeast: [{ shard: 0, index: 99 }] }),
+      signal: deadline.signal,
+    });
+  deadline.abort(new ApiError("DEADLINE_EXCEEDED", "Timeout error: the deadline passed"));
+  await expect(asked).rejects.toMatchObject({
+    code: "DEADLINE_EXCEEDED",
+    message: expect.stringMatching(/^Timeout error: the deadline passed: shard 0 .* index 99/),
+  });
 });

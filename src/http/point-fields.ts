@@ -76,6 +76,7 @@ const selector: Schema<PayloadSelector> = schema(
     if (Array.isArray(value)) return { kind: "include", keys: keys.read(value, at) };
     if (!isObject(value))
       throw wrong(at, `must be true, false, an array of keys, or an object, not ${kindOf(value)}`);
+    if ("include" in value && "exclude" in value) throw wrong(at, "must have either `include` or `exclude`");
     return ("exclude" in value ? excluded : included).read(value, at);
   },
 );

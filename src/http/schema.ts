@@ -147,6 +147,8 @@ function shown(value: unknown): string {
 export interface Field<T> {
   readonly schema: Schema<T>;
   readonly required: boolean;
+  /** Known to be refused: nothing to propose to who used another name. */
+  readonly lacking?: true;
 }
 
 export const required = <T>(schema: Schema<T>): Field<T> => ({ schema, required: true });
@@ -172,6 +174,7 @@ export const fallback = <T extends JsonValue>(schema: Schema<T>, value: T): Fiel
 /** Something Qdrant has and Flotilla does not: refused by name, unless null or a value that asks for nothing. */
 export const lacking = (feature: string, ...harmless: readonly JsonValue[]): Field<null> => ({
   required: false,
+  lacking: true,
   schema: {
     json: { description: `Not supported: ${feature}.`, enum: [null, ...harmless] },
     read(value, at) {
@@ -193,6 +196,7 @@ export type Shape<F extends Fields> = {
 export function object<F extends Fields>(fields: F): Schema<Shape<F>> {
   const entries = Object.entries(fields);
   const known = new Set(Object.keys(fields));
+  const usable = entries.filter(([, field]) => field.lacking === undefined).map(([name]) => name);
   return {
     json: {
       type: "object",
@@ -202,7 +206,7 @@ export function object<F extends Fields>(fields: F): Schema<Shape<F>> {
     },
     read(value, at) {
       if (!isObject(value)) throw wrong(at, `must be an object, not ${kindOf(value)}`);
-      for (const key of Object.keys(value)) if (!known.has(key)) throw unknown(key, [...known], at);
+      for (const key of Object.keys(value)) if (!known.has(key)) throw unknown(key, usable, at);
       const out: Record<string, unknown> = {};
       for (const [name, field] of entries) {
         const given = value[name];

@@ -97,7 +97,12 @@ describe("searches", () => {
     [{ query: [1, 0, 0, 0], params: { ef: 10 } }, 400, "did you mean `hnsw_ef`"],
     [{ query: [1, 0, 0, 0], with_payloads: true }, 400, "did you mean `with_payload`"],
     [{ query: [1, 0, 0, 0], with_payload: "a" }, 400, "`with_payload`"],
-    [{ query: [1, 0, 0, 0], with_payload: { include: ["a"], exclude: ["b"] } }, 400, "unknown field"],
+    [{ query: [1, 0, 0, 0], with_payload: { include: ["a"], exclude: ["b"] } }, 400, "either `include` or"],
+    [
+      { query: [1, 0, 0, 0], zzz: 1 },
+      400,
+      "known are query, params, score_threshold, limit, offset, with_payload, with_vector",
+    ],
     [{ query: [1, 0, 0, 0], score_threshold: "1" }, 400, "`score_threshold`"],
     [{ query: true }, 400, "`query`"],
     [{ query: -1 }, 422, "`query`"],

@@ -5,12 +5,11 @@
 import { ERRORS, type ErrorCode } from "../api/errors.ts";
 import type { JsonValue } from "../api/types.ts";
 import { arrayOf, COUNT, NUMBER, objectOf, orNull, STRING, type AnswerSchema } from "./answers.ts";
-import type { Route } from "./route.ts";
+import { POINTS, type Route } from "./route.ts";
 import { isObject, type JsonSchema } from "./schema.ts";
 
 /** Errors of routes that change something, beside those of all. */
 const OF_CHANGES: readonly ErrorCode[] = [
-  "NOT_LEADER",
   "COLLECTION_EXISTS",
   "CONFLICT",
   "VERSION_CONFLICT",
@@ -54,7 +53,7 @@ function operation(route: Route): JsonValue {
     summary,
     tags: [url.split("/")[1] === "collections" ? "collections" : "node and cluster"],
     ...(rule.action === "probe" ? { security: [] } : {}),
-    parameters: [...pathParameters(url), ...queryParameters(route.query)],
+    parameters: [...pathParameters(url), ...queryParameters(route.query), ...headerParameters(route)],
     ...(body === null
       ? {}
       : { requestBody: { required: true, content: { "application/json": { schema: body } } } }),
@@ -81,6 +80,53 @@ function queryParameters(query: JsonSchema): readonly JsonValue[] {
   }));
 }
 
+const has = (schema: JsonSchema | null, property: string): boolean =>
+  isObject(schema?.["properties"]) && property in schema["properties"];
+/** Writes of points alone can be sent on to the leader by their client. */
+const writesPoints = ({ query }: Route): boolean => has(query, "redirect");
+
+function headerParameters(route: Route): readonly JsonValue[] {
+  const guards = has(route.body, "if_version");
+  return [
+    ...(has(route.query, "consistency")
+      ? [header("X-Flotilla-Index", "With `consistency=session`: what writes answered, such as `0=12,1=30`.")]
+      : []),
+    ...(writesPoints(route)
+      ? [header("Idempotency-Key", "The same key and request again are applied at most once.")]
+      : []),
+    ...(guards ? [header("If-Match", "Only if every point has this version, such as `5`.")] : []),
+    ...(guards ? [header("If-None-Match", "`*`: only if no point exists.")] : []),
+  ];
+}
+
+const header = (name: string, description: string): JsonValue => ({
+  name,
+  in: "header",
+  required: false,
+  description,
+  schema: STRING,
+});
+
+type ResponseHeaders = { readonly [name: string]: JsonValue };
+
+function headersOfSuccess(route: Route): ResponseHeaders {
+  if (writesPoints(route))
+    return {
+      "X-Flotilla-Index": answered("The log index per shard: `0=12,1=30`."),
+      "Idempotency-Replayed": answered("`true`: the write was there before, under this Idempotency-Key."),
+    };
+  return route.url === `${POINTS}/:id` ? { ETag: answered("The version, in quotes.") } : {};
+}
+
+function headersOfFailure(status: number): ResponseHeaders {
+  if (status === 307) return { Location: answered("The same request at the leader.") };
+  return status === 429 || status === 503 ? { "Retry-After": answered("Seconds.") } : {};
+}
+
+const answered = (description: string): JsonValue => ({ description, schema: STRING });
+const withHeaders = (headers: ResponseHeaders): { readonly headers?: ResponseHeaders } =>
+  Object.keys(headers).length === 0 ? {} : { headers };
+
 function responses(route: Route): { readonly [status: string]: JsonValue } {
   const { answer } = route;
   const content = contentOf(answer);
@@ -93,26 +139,29 @@ function responses(route: Route): { readonly [status: string]: JsonValue } {
     .sort(([a], [b]) => a - b)
     .map(([status, codes]) => [
       String(status),
-      failed(codes, answer.kind === "text" && answer.alsoAt === status),
+      failed(status, codes, answer.kind === "text" && answer.alsoAt === status),
     ]);
   return {
-    "200": { description: "Done.", content },
+    "200": { description: "Done.", ...withHeaders(headersOfSuccess(route)), content },
     ...(Object.fromEntries(errors) as Record<string, JsonValue>),
   };
 
-  function failed(codes: readonly ErrorCode[], alsoAsText: boolean): JsonValue {
+  function failed(status: number, codes: readonly ErrorCode[], alsoAsText: boolean): JsonValue {
     const json = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
     return {
       description: codes.map((code) => `${code}: ${ERRORS[code].meaning}`).join(" "),
+      ...withHeaders(headersOfFailure(status)),
       content: alsoAsText ? { ...content, ...json } : json,
     };
   }
 }
 
-function codesOf({ rule, body }: Route): readonly ErrorCode[] {
+function codesOf(route: Route): readonly ErrorCode[] {
+  const { rule, body } = route;
   const changes = rule.action === "write" || rule.action === "configure" || rule.action === "manage";
   return (Object.keys(ERRORS) as ErrorCode[]).filter((code) => {
     if (OF_NO_ROUTE.includes(code)) return false;
+    if (code === "NOT_LEADER") return writesPoints(route);
     if (OF_CHANGES.includes(code)) return changes;
     return OF_BODIES.includes(code) ? body !== null : true;
   });

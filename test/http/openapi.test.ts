@@ -114,6 +114,29 @@ describe("the document", () => {
     }
   });
 
+  test("names the headers that a request is read with and an answer comes with", () => {
+    const sent = (method: string, url: string): readonly unknown[] => {
+      const parameters = inside(document, "paths", pathOf(url), method)?.["parameters"] as readonly Json[];
+      return parameters.filter((one) => one["in"] === "header").map((one) => one["name"]);
+    };
+    const got = (method: string, url: string, status: string): readonly string[] =>
+      Object.keys(inside(document, "paths", pathOf(url), method, "responses", status, "headers") ?? {});
+    const write = ["Idempotency-Key", "If-Match", "If-None-Match"];
+    expect([sent("put", P), sent("post", `${P}/batch`)]).toEqual([write, ["Idempotency-Key"]]);
+    expect([sent("get", `${P}/:id`), sent("get", "/nodes")]).toEqual([["X-Flotilla-Index"], []]);
+    expect(got("put", P, "200")).toEqual(["X-Flotilla-Index", "Idempotency-Replayed"]);
+    expect([got("get", `${P}/:id`, "200"), got("get", "/nodes", "200")]).toEqual([["ETag"], []]);
+    expect([got("put", P, "307"), got("put", P, "503")]).toEqual([["Location"], ["Retry-After"]]);
+  });
+
+  test("promises a redirect only where one can be asked for", () => {
+    for (const { method, url, query } of table) {
+      const place = ["paths", pathOf(url), method.toLowerCase(), "responses", "307"];
+      const asked = inside(query, "properties", "redirect") !== null;
+      expect([method, url, inside(document, ...place) !== null]).toEqual([method, url, asked]);
+    }
+  });
+
   test("is what the page shows", async () => {
     const page = await rest.call("GET", "/docs", undefined, KEY);
     expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");

@@ -53,8 +53,10 @@ export class Searcher {
         graphs.lastSearchMs = startedMs;
       }
       const exact = query.exact || !isComplete(graphs);
-      const nearest = exact ? await this.#exactly(query, signal) : this.#byGraph(query);
-      answers.push(this.#answer(query, nearest));
+      const walked = exact ? null : this.#byGraph(query);
+      const found =
+        walked !== null && this.#isFull(query, walked) ? walked : await this.#exactly(query, signal);
+      answers.push(this.#answer(query, found));
     }
     return answers;
   }
@@ -75,6 +77,14 @@ export class Searcher {
       if (ef !== null && (!isCount(ef) || ef < 1 || ef > options.efMax))
         refuse(`ef lies between 1 and ${options.efMax}, not ${ef}`);
     }
+  }
+
+  /**
+   * As many as were asked for, or all there are. A walk may end before: by inner products short vectors are nobody's
+   * nearest neighbours, and many of them have no link that leads to them.
+   */
+  #isFull(query: SearchQuery, { size }: Nearest): boolean {
+    return size >= Math.min(wantedBy(query), this.#parts.live.size);
   }
 
   #byGraph(query: SearchQuery): Nearest {

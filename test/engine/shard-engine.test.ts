@@ -7,7 +7,7 @@ import { STATE_LIMITS } from "../../src/engine/options.ts";
 import { PointStore } from "../../src/engine/point-store.ts";
 import { captureSnapshot } from "../../src/engine/snapshot.ts";
 import type { EngineEvent } from "../../src/engine/surface.ts";
-import type { PointId, SearchQuery, WriteOp } from "../../src/engine/types.ts";
+import type { PointId, SearchQuery, VectorSpec, WriteOp } from "../../src/engine/types.ts";
 import { SPEC, entry, openEngine, query, temporaryDirectory, upsert } from "./support.ts";
 
 const at = (x: number): number[] => [x, 0, 0, 0, 0, 0];
@@ -319,6 +319,20 @@ describe("searching", () => {
     ]);
     const excluded = { withPayload: { kind: "exclude", keys: ["a.b"] }, withVector: false } as const;
     expect(engine.retrieve([1], excluded)).toEqual([{ id: 1, version: 1, payload: { a: { c: 2 }, d: 3 } }]);
+  });
+
+  test("a search by inner product finds as many as were asked for, though a walk cannot reach the short vectors", async () => {
+    using directory = temporaryDirectory();
+    const spec: VectorSpec = { dimension: 2, distance: "Dot", m: 4, efConstruct: 16 };
+    await using engine = await openEngine(directory.path, { spec });
+    const points = Array.from({ length: 600 }, (_, n) => [n, [n + 1, (n * 7919) % 601]] as const);
+    await engine.applyEntries([entry(1, upsert(...points))]);
+    await engine.idle();
+    const asked = query([1, 1], { limit: 300 });
+    const exact = await idsOf(engine, { ...asked, exact: true });
+    expect(await idsOf(engine, asked)).toEqual(exact);
+    expect(exact).toHaveLength(300);
+    expect(new Set(await idsOf(engine, query([1, 1], { limit: 1_000 }))).size).toBe(600);
   });
 
   test.each<[string, Partial<SearchQuery>, RegExp]>([

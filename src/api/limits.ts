@@ -26,6 +26,9 @@ const row = (
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** What an entry of a shard's log takes: the same on every node, so no option goes beyond it. */
+export const ENTRY_LIMITS = { payloadJsonBytes: MIB, payloadDepth: 64 } as const;
+
 export const LIMITS = {
   bodyBytes: row(
     "body_bytes",
@@ -84,7 +87,14 @@ export const LIMITS = {
     768 * KIB,
     "A collection's metadata: every node holds the catalogue in memory.",
   ),
-  payloadDepth: row("payload_depth", "levels", 32, 1, 256, "Nesting of objects and arrays in a payload."),
+  payloadDepth: row(
+    "payload_depth",
+    "levels",
+    32,
+    1,
+    ENTRY_LIMITS.payloadDepth,
+    "Nesting of objects and arrays in a payload.",
+  ),
   searchHits: row(
     "search_hits",
     "hits",

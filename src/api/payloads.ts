@@ -1,13 +1,16 @@
 /** Payloads as they come from outside: bounded, without keys that other programs stumble over, and valid text. */
 import { ApiError } from "./errors.ts";
 import { isBroken } from "./ids.ts";
-import { allowed, type Limits } from "./limits.ts";
+import { allowed, ENTRY_LIMITS, type Limits } from "./limits.ts";
 import type { JsonValue, Payload } from "./types.ts";
 
+/** A byte of a string takes at most so many of JSON (`\u0001`); a number, which counts 8, less than 4 times that. */
+const JSON_PER_BYTE_MAX = 6;
+
 /**
- * Throws when the payload is too large or nested too deeply (INVALID), or names a key that would change an object's
- * prototype in a careless reader (BAD_REQUEST). Size counts the UTF-8 of keys and strings, 8 bytes per number, and 1
- * for everything else, which is close to its JSON.
+ * Throws when the payload is too large (TOO_LARGE) or nested too deeply (INVALID), or names a key that would change an
+ * object's prototype in a careless reader (BAD_REQUEST). Size counts the UTF-8 of keys and strings, 8 bytes per number,
+ * and 1 for everything else, which is close to its JSON; where it is not, the JSON must fit as well.
  */
 export function checkPayload(
   payload: Payload,
@@ -18,6 +21,14 @@ export function checkPayload(
   const bytes = measure(payload, 1, limits, where);
   if (bytes > limits[most])
     throw new ApiError("TOO_LARGE", `Wrong input: ${where()} has ${bytes} bytes, ${allowed(limits, most)}`);
+  const { payloadJsonBytes } = ENTRY_LIMITS;
+  if (bytes * JSON_PER_BYTE_MAX <= payloadJsonBytes) return;
+  const json = Buffer.byteLength(JSON.stringify(payload));
+  if (json > payloadJsonBytes)
+    throw new ApiError(
+      "TOO_LARGE",
+      `Wrong input: ${where()} has ${json} bytes as JSON, at most ${payloadJsonBytes} fit into a log entry`,
+    );
 }
 
 /**

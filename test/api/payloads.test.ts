@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { limits } from "../../src/api/limits.ts";
+import { ENTRY_LIMITS, LIMITS as LIMITS_TABLE, limits } from "../../src/api/limits.ts";
 import { checkPath, checkPayload } from "../../src/api/payloads.ts";
 import type { Payload } from "../../src/api/types.ts";
+import { encodeEntry } from "../../src/engine/ops-codec.ts";
+import { STATE_LIMITS } from "../../src/engine/options.ts";
 
 const LIMITS = limits({ payloadBytes: 1_000, payloadDepth: 4 });
 const check = (json: string): void =>
@@ -19,6 +21,41 @@ describe("a payload", () => {
         message: expect.stringMatching(/the payload of point 3 has 20\d\d bytes, .*`limits\.payload_bytes`/),
       }),
     );
+  });
+
+  test("that only its JSON makes larger than a log entry takes is refused as well, never a defect", () => {
+    const widest = limits({ payloadBytes: LIMITS_TABLE.payloadBytes.max });
+    const takes = (payload: Payload): void => checkPayload(payload, widest, "payloadBytes", () => "it");
+    const encodes = (payload: Payload): unknown =>
+      encodeEntry({
+        origin: "",
+        sequence: 0,
+        operations: [{ kind: "overwritePayload", ids: [1], payload }],
+      });
+    const number = -1.2345678901234567e-300;
+    for (const [payload, fits] of [
+      [{ a: "\u0001".repeat(170_000) }, true],
+      [{ a: "\u0001".repeat(180_000) }, false],
+      [{ ['"\\'.repeat(270_000)]: 1 }, false],
+      [{ a: Array<number>(40_000).fill(number) }, true],
+      [{ a: Array<number>(45_000).fill(number) }, false],
+    ] as const) {
+      if (fits) {
+        takes(payload);
+        encodes(payload);
+      } else {
+        expect(() => takes(payload)).toThrow(expect.objectContaining({ code: "TOO_LARGE" }));
+        expect(() => encodes(payload)).toThrow(RangeError);
+      }
+    }
+  });
+
+  test("goes as deep as a log entry takes, whatever is configured", () => {
+    expect(ENTRY_LIMITS).toEqual({
+      payloadJsonBytes: STATE_LIMITS.payloadBytesMax,
+      payloadDepth: STATE_LIMITS.payloadDepthMax,
+    });
+    expect(LIMITS_TABLE.payloadDepth.max).toBe(STATE_LIMITS.payloadDepthMax);
   });
 
   test("nested deeper than its limit is INVALID", () => {

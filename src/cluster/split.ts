@@ -1,4 +1,5 @@
 /** Cuts a write into log entries: by shard, then by size, keeping the order of operations within each shard. */
+import { STATE_LIMITS } from "../engine/options.ts";
 import type { JsonValue } from "../engine/types.ts";
 import type { Payload, PointId, WriteOp } from "./types.ts";
 
@@ -88,7 +89,7 @@ class Entries {
     };
     for (const item of items) {
       let bytes = size(item) + (some.length === 0 ? once : 0);
-      if (this.#bytes + bytes > this.#limit) {
+      if (this.#bytes + bytes > this.#limit || this.#isFull(some.length)) {
         put();
         this.finished.push([]);
         this.#bytes = 0;
@@ -98,6 +99,12 @@ class Entries {
       some.push(item);
     }
     put();
+  }
+
+  /** An entry of more is none to the state machine, however few its bytes. */
+  #isFull(items: number): boolean {
+    const { operationsPerEntry, pointsPerEntry } = STATE_LIMITS;
+    return (this.finished.at(-1)?.length ?? 0) >= operationsPerEntry || items >= pointsPerEntry;
   }
 }
 

@@ -4,6 +4,7 @@ import { slotOf, evenSlots, slotTable } from "../../src/catalog/slots.ts";
 import { compareHits, mergeHits, mergePages } from "../../src/cluster/merge.ts";
 import { compareIds } from "../../src/engine/order.ts";
 import { splitWrites } from "../../src/cluster/split.ts";
+import { decodeEntry, encodeEntry } from "../../src/engine/ops-codec.ts";
 import type { PointId, ScoredPoint, WriteOp } from "../../src/cluster/types.ts";
 
 const ids: fc.Arbitrary<PointId> = fc.oneof(
@@ -137,5 +138,18 @@ describe("cutting a write", () => {
     const points = [point(1, 100), point(2, 100), point(3, 2000), point(4, 100)];
     const [only] = splitWrites([{ kind: "upsert", points }], { entryBytes: 1000, shardOf: () => 0 });
     expect(only?.entries.map((entry) => entry.flatMap(idsOf))).toEqual([[1, 2], [3], [4]]);
+  });
+
+  test.each<[what: string, write: readonly WriteOp[]]>([
+    ["points", [{ kind: "delete", ids: Array.from({ length: 250_000 }, (_, id) => id) }]],
+    ["operations", Array.from({ length: 25_000 }, (_, id): WriteOp => ({ kind: "clearPayload", ids: [id] }))],
+  ])("puts no more %s into an entry than the state machine takes", (_, write) => {
+    const [only] = splitWrites(write, { entryBytes: 16 << 20, shardOf: () => 0 });
+    const entries = only?.entries ?? [];
+    const read = entries.map((some) =>
+      decodeEntry(encodeEntry({ origin: "", sequence: 0, operations: some })),
+    );
+    expect(read.map(({ kind }) => kind)).toEqual(["entry", "entry", "entry"]);
+    expect(entries.flat().flatMap(idsOf)).toEqual(write.flatMap(idsOf));
   });
 });

@@ -156,12 +156,37 @@ describe("where the library says yes and means no", () => {
     expect(loaded.graph.count).toBe(2_000);
   });
 
-  test("ef is set before each search: 10 after a load would find less", async () => {
+  test("ef is what each search asks for, not what a load or the search before left", async () => {
     using directory = temporaryDirectory();
-    await saveGraph(graphOf(100), { directory: directory.path, ...TO }, nothing);
-    const loaded = await loadGraph(directory.path, SPEC);
+    // So few links in so many dimensions that a walk with few candidates gets lost.
+    const sparse = { ...SPEC, dimension: 24, m: 4, efConstruct: 16 };
+    const points = 1_000;
+    const vector = (seed: number): Float32Array =>
+      Float32Array.from(
+        { length: sparse.dimension },
+        (_, at) => (Math.sin(seed * 97.3 + at * 61.7) * 1e4) % 1,
+      );
+    const graph = HnswGraph.empty(sparse);
+    for (let label = 0; label < points; label++) graph.add(label, vector(label));
+    await saveGraph(graph, { directory: directory.path, ...TO }, nothing);
+    const loaded = await loadGraph(directory.path, sparse);
     if (loaded.kind !== "loaded") throw new Error("not loaded");
-    expect(found(loaded.graph, vectorOf(5), 100, 100)).toHaveLength(100);
+    const distance = new NativeDistance(sparse);
+    const recall = (ef: number): number => {
+      let right = 0;
+      for (let asked = 0.5; asked < 20; asked++) {
+        distance.from(vector(asked));
+        const all = Array.from({ length: points }, (_, label) => distance.to(vector(label)));
+        const tenth = all.sort((a, b) => a - b)[9] ?? 0;
+        loaded.graph.aim(vector(asked));
+        right += loaded.graph.search(10, ef).distances.filter((found) => found <= tenth).length;
+      }
+      return right / 200;
+    };
+    const [wide, narrow, wideAgain] = [recall(points), recall(10), recall(points)];
+    expect(wide).toBe(1);
+    expect(narrow).toBeLessThan(0.95);
+    expect(wideAgain).toBe(1);
   });
 
   test("labels that would be cut to 32 bits are refused; the largest one works", () => {

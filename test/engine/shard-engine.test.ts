@@ -102,13 +102,16 @@ describe("writing", () => {
     expect(outcomes[1]).toEqual({ kind: "applied", version: 1, touched: 1, duplicate: true });
     expect(outcomes[4]).toMatchObject({ kind: "rejected", code: "POINT_NOT_FOUND", duplicate: true });
     const far = 1 + STATE_LIMITS.rememberedEntries;
-    const filler = Array.from({ length: far - 6 }, (_, n) => ({ index: 6 + n, data: new Uint8Array(0) }));
+    const filler = Array.from({ length: far - 7 }, (_, n) => ({ index: 6 + n, data: new Uint8Array(0) }));
     await engine.applyEntries(filler);
-    const [, late] = await engine.applyEntries([
-      entry(far, upsert([2, at(2)])),
-      { index: far + 1, data: again },
+    const [, last, , late] = await engine.applyEntries([
+      entry(far - 1, upsert([2, at(2)])),
+      { index: far, data: again },
+      entry(far + 1, upsert([2, at(2)])),
+      { index: far + 2, data: again },
     ]);
-    expect(late).toEqual({ kind: "applied", version: far + 1, touched: 1, duplicate: false });
+    expect(last).toEqual({ kind: "applied", version: 1, touched: 1, duplicate: true });
+    expect(late).toEqual({ kind: "applied", version: far + 2, touched: 1, duplicate: false });
   });
 
   test("entries below the applied index are answered from memory and change nothing", async () => {
@@ -148,11 +151,52 @@ describe("writing", () => {
     expect(engine.retrieve([1, 2], ALL)).toMatchObject([{ id: 1, version: 3 }]);
   });
 
-  test("writes wait while the tail is at its limit, searches do not", async () => {
+  test.each<WriteOp>([
+    upsert([1, at(7)]),
+    { kind: "updateVectors", points: [{ id: 1, vector: Float32Array.from(at(7)) }] },
+    { kind: "delete", ids: [1] },
+    { kind: "setPayload", ids: [1], payload: { a: 2 } },
+    { kind: "overwritePayload", ids: [1], payload: { a: 2 } },
+    { kind: "deletePayload", ids: [1], keys: ["a"] },
+    { kind: "clearPayload", ids: [1] },
+  ])("ifVersion guards $kind: another version changes nothing, the right one does", async (operation) => {
+    using directory = temporaryDirectory();
+    await using engine = await openEngine(directory.path);
+    await engine.applyEntries([entry(1, upsert([1, at(1), { a: 1 }])), entry(2, upsert([2, at(2)]))]);
+    const before = engine.stats().stateHash;
+    const refusals = await engine.applyEntries(
+      [0, 2].map((ifVersion, n) => entry(3 + n, { ...operation, ifVersion })),
+    );
+    for (const refusal of refusals)
+      expect(refusal).toMatchObject({ kind: "rejected", code: "VERSION_CONFLICT" });
+    expect(engine.stats().stateHash).toBe(before);
+    const [done] = await engine.applyEntries([entry(5, { ...operation, ifVersion: 1 })]);
+    expect(done).toMatchObject({ kind: "applied", version: 5, touched: 1 });
+    expect(engine.stats().stateHash).not.toBe(before);
+  });
+
+  test("a payload grows to its limit in bytes of UTF-8, not in characters", async () => {
+    using directory = temporaryDirectory();
+    await using engine = await openEngine(directory.path);
+    const half = "é".repeat(STATE_LIMITS.payloadBytesMax / 4);
+    const [, , fits, tooLarge] = await engine.applyEntries([
+      entry(1, upsert([1, at(1)])),
+      entry(2, { kind: "setPayload", ids: [1], payload: { a: half } }),
+      entry(3, { kind: "setPayload", ids: [1], payload: { b: half.slice(20) } }),
+      entry(4, { kind: "setPayload", ids: [1], payload: { b: half } }),
+    ]);
+    expect(fits?.kind).toBe("applied");
+    expect(tooLarge).toMatchObject({ kind: "rejected", code: "LIMIT_EXCEEDED" });
+  });
+
+  test.each([
+    ["points", { tailPointsMax: 64 }],
+    ["bytes", { tailBytesMax: 64 * 32 }],
+  ])("writes wait while the tail is at its limit of %s, searches do not", async (_, options) => {
     using directory = temporaryDirectory();
     const events: EngineEvent[] = [];
     await using engine = await openEngine(directory.path, {
-      options: { tailPointsMax: 64 },
+      options,
       events: (event) => events.push(event),
     });
     await engine.applyEntries([entry(1, many(20))]);
@@ -285,6 +329,27 @@ describe("what was replaced or deleted", () => {
     expect(events.filter(({ kind }) => kind === "rebuildFinished")).toHaveLength(1);
     expect(engine.stats()).toMatchObject({ tombstones: 0, points: 68, indexed: 68, rebuilds: 1 });
     await engine.close();
+  });
+
+  test("while the graph is rebuilt it takes no place in the new one, whether it was in there already or not", async () => {
+    using directory = temporaryDirectory();
+    let nowMs = 0;
+    await using engine = await openEngine(directory.path, {
+      options: { rebuildMin: 12, busyForMs: 0 },
+      // Every look at the clock finds the slice over: one point at a time.
+      clock: { nowMs: () => (nowMs += 10), after: () => () => undefined },
+    });
+    await engine.applyEntries([entry(1, many(100))]);
+    await engine.idle();
+    const ids = (count: number, from: number): number[] => Array.from({ length: count }, (_, n) => from + n);
+    await engine.applyEntries([entry(2, { kind: "delete", ids: ids(30, 50) })]);
+    while ((engine.stats().rebuilding?.done ?? 0) < 20) await new Promise(setImmediate);
+    await engine.applyEntries([entry(3, { kind: "delete", ids: [...ids(10, 5), ...ids(5, 95)] })]);
+    expect(engine.stats().rebuilding?.total).toBe(70);
+    await engine.idle();
+    expect(engine.stats()).toMatchObject({ points: 55, indexed: 55, tombstones: 10, rebuilds: 1, tail: 0 });
+    const left = [...ids(5, 0), ...ids(35, 15), ...ids(15, 80)];
+    expect(await idsOf(engine, query(at(-1), { limit: 55, ef: 100 }))).toEqual(left);
   });
 });
 
@@ -528,6 +593,9 @@ describe("snapshots", () => {
       },
     };
     await refused(target.restore(wrong)).toMatchObject({ code: "SNAPSHOT_CORRUPT" });
+    // Its files as of one index, said to be of another: what follows in the log would not follow on them.
+    const mislabelled = { ...copy, index: copy.index + 1, read: copy.read.bind(copy) };
+    await refused(target.restore(mislabelled)).toMatchObject({ code: "SNAPSHOT_CORRUPT" });
     expect(await idsOf(target, query(at(0)))).toEqual(["kept"]);
     expect(readdirSync(to.path).sort()).toEqual(["CURRENT", "data-1"]);
   });

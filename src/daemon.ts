@@ -353,7 +353,9 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     announce(`ready http=${http.address} grpc=${grpc.address} peer=${peerBound} node=${nodeId}`);
     await failed.orDone(aborted(stop));
     log.info({ drainMs: config.shutdown.drainMs }, "stopping: handing over, finishing what is in flight");
-    await failed.orDone(threads.consensus.call("handOver", { timeoutMs: config.shutdown.handOverMs }));
+    await failed.orDone(
+      threads.consensus.call("handOver", { timeoutMs: config.shutdown.handOverMs }, { essential: true }),
+    );
   } finally {
     life.serving = false;
     const drainMs = failed.error === null ? config.shutdown.drainMs : 0;
@@ -364,8 +366,9 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   }
   // The groups first, so that nothing is handed to engines that are closing; then the engines save what they hold.
   await failed.orDone(controller.settled());
-  await failed.orDone(threads.consensus.call("close", null));
-  await failed.orDone(Promise.all(threads.engines.map((engine) => engine.call("close", null))));
+  const essential = { essential: true };
+  await failed.orDone(threads.consensus.call("close", null, essential));
+  await failed.orDone(Promise.all(threads.engines.map((engine) => engine.call("close", null, essential))));
   log.info("stopped");
 }
 

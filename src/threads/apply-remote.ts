@@ -16,6 +16,9 @@ import type { Contract, Handlers, Rpc } from "./rpc.ts";
 
 type Asking = Pick<Rpc<Contract, ApplyContract>, "call">;
 
+/** A refused call would stop the group; there is one at a time of each. */
+const ESSENTIAL = { essential: true } as const;
+
 /** Snapshots of this side that the other side is reading. */
 export class OpenCaptures {
   readonly #open = new Map<number, CapturedSnapshot>();
@@ -60,19 +63,27 @@ export class RemoteApplyOp implements ApplyOp {
       transfer.push(own.buffer);
       return { term, index, data: own };
     });
-    return await this.#holder.call("apply", { group: this.#group, entries: wire }, { transfer });
+    return await this.#holder.call(
+      "apply",
+      { group: this.#group, entries: wire },
+      { ...ESSENTIAL, transfer },
+    );
   }
   async appliedIndex(): Promise<LogIndex> {
-    return LogIndex(await this.#holder.call("appliedIndex", { group: this.#group }));
+    return LogIndex(await this.#holder.call("appliedIndex", { group: this.#group }, ESSENTIAL));
   }
   async durableIndex(): Promise<LogIndex> {
-    return LogIndex(await this.#holder.call("durableIndex", { group: this.#group }));
+    return LogIndex(await this.#holder.call("durableIndex", { group: this.#group }, ESSENTIAL));
   }
   async checkpoint(): Promise<LogIndex> {
-    return LogIndex(await this.#holder.call("checkpoint", { group: this.#group }));
+    return LogIndex(await this.#holder.call("checkpoint", { group: this.#group }, ESSENTIAL));
   }
   async capture(): Promise<CapturedSnapshot> {
-    const { capture, index, files, readableIn } = await this.#holder.call("capture", { group: this.#group });
+    const { capture, index, files, readableIn } = await this.#holder.call(
+      "capture",
+      { group: this.#group },
+      ESSENTIAL,
+    );
     // Asked for each piece, a busy holder would be what a transfer waits for, and every piece would be copied twice.
     const open = readableIn === undefined ? null : new OpenFiles(readableIn);
     return {
@@ -80,10 +91,10 @@ export class RemoteApplyOp implements ApplyOp {
       files,
       read: (name, offset, length, into) =>
         open?.read(name, offset, length, into) ??
-        this.#holder.call("readCaptured", { capture, name, offset, length }),
+        this.#holder.call("readCaptured", { capture, name, offset, length }, ESSENTIAL),
       [Symbol.asyncDispose]: async () => {
         await open?.close();
-        await this.#holder.call("releaseCaptured", { capture });
+        await this.#holder.call("releaseCaptured", { capture }, ESSENTIAL);
       },
     };
   }
@@ -96,7 +107,7 @@ export class RemoteApplyOp implements ApplyOp {
     };
     const restore = this.#restores.add(lent);
     try {
-      await this.#holder.call("restore", { group: this.#group, restore });
+      await this.#holder.call("restore", { group: this.#group, restore }, ESSENTIAL);
     } finally {
       await this.#restores.release(restore.capture);
     }
@@ -124,7 +135,7 @@ export function applyHandlers(
         files: restore.files,
         directory: restore.directory,
         read: (name, offset, length) =>
-          asker().call("readRestored", { capture: restore.capture, name, offset, length }),
+          asker().call("readRestored", { capture: restore.capture, name, offset, length }, ESSENTIAL),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),
   };

@@ -33,6 +33,8 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** The signal is only passed on: the call ends with what the handler then answers, which knows how far it came. */
   readonly awaitsAnswer?: boolean;
+  /** Sent however many calls are unanswered: what the node itself needs, of which there are a few for each shard. */
+  readonly essential?: boolean;
   /** Buffers given away: empty here from now on. */
   readonly transfer?: readonly ArrayBufferLike[];
 }
@@ -40,7 +42,7 @@ export interface CallOptions {
 export interface RpcOptions {
   /** Who is at the other end, for messages: "the consensus thread". */
   readonly peer: string;
-  /** Unanswered calls before further ones are refused with OVERLOADED (`queue.calls`). */
+  /** Unanswered calls before further ones, unless essential, are refused with OVERLOADED (`queue.calls`). */
   readonly callsMax: number;
   /** Longest time, in ms, spent on arrived frames before the thread's other work gets its turn. */
   readonly sliceMs?: number;
@@ -142,7 +144,7 @@ export class Rpc<Local extends Contract, Remote extends Contract> implements Dis
     request: Remote[M]["request"],
     options: CallOptions = {},
   ): Promise<Remote[M]["reply"]> {
-    const refusal = this.#refusal(options.signal);
+    const refusal = this.#refusal(options);
     if (refusal !== null) return Promise.reject(refusal);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
@@ -174,10 +176,10 @@ export class Rpc<Local extends Contract, Remote extends Contract> implements Dis
     this.#end(`the connection to ${this.#options.peer} was closed`);
   }
 
-  #refusal(signal: AbortSignal | undefined): Error | null {
+  #refusal({ signal, essential = false }: CallOptions): Error | null {
     if (this.#closed !== null) return this.#closed;
     if (signal?.aborted === true) return asError(signal.reason);
-    if (this.#pending.size < this.#options.callsMax) return null;
+    if (essential || this.#pending.size < this.#options.callsMax) return null;
     return new ThreadError(
       "OVERLOADED",
       `${this.#pending.size} calls to ${this.#options.peer} are unanswered, which is the limit (queue.calls)`,

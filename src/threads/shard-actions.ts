@@ -4,6 +4,9 @@ import type { Roles } from "../cluster/roles.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
 import type { Threads } from "./start.ts";
 
+/** Many shards open at once, and one that was refused would stay closed. */
+const ESSENTIAL = { essential: true } as const;
+
 /** What the controller does to shards, carried out by their engine thread and the consensus thread. */
 export function shardActions(
   options: { readonly openMs: number },
@@ -13,12 +16,12 @@ export function shardActions(
   return {
     async open({ group, collection, shard, vectors, founders }) {
       const engine = threads.engineOf(group);
-      await engine.call("open", { group, directory: data.shardPath(group), vectors });
-      const { conf, node } = await threads.consensus.call("openGroup", {
-        group,
-        engine: threads.engineIndexOf(group),
-        founders,
-      });
+      await engine.call("open", { group, directory: data.shardPath(group), vectors }, ESSENTIAL);
+      const { conf, node } = await threads.consensus.call(
+        "openGroup",
+        { group, engine: threads.engineIndexOf(group), founders },
+        ESSENTIAL,
+      );
       if (conf.voters.length !== 1 || conf.voters[0] !== node || conf.votersOutgoing.length > 0) return;
       const late = new Error(
         `shard ${shard} of collection ${collection} had no leader within ${options.openMs} ms (catalogue.open_ms)`,
@@ -29,13 +32,15 @@ export function shardActions(
     },
     async close(group) {
       // The log first: from here on nothing is proposed, applied or acknowledged.
-      await threads.consensus.call("closeGroup", { group });
+      await threads.consensus.call("closeGroup", { group }, ESSENTIAL);
       roles.forget(group);
-      await threads.engineOf(group).call("closeShard", { group });
+      await threads.engineOf(group).call("closeShard", { group }, ESSENTIAL);
     },
     async destroy(group) {
-      await threads.consensus.call("destroyGroup", { group });
-      await threads.engineOf(group).call("destroyShard", { group, directory: data.shardPath(group) });
+      await threads.consensus.call("destroyGroup", { group }, ESSENTIAL);
+      await threads
+        .engineOf(group)
+        .call("destroyShard", { group, directory: data.shardPath(group) }, ESSENTIAL);
     },
     async present() {
       const logs = await threads.consensus.call("groups", null);

@@ -53,3 +53,27 @@ test("a capture that can be read here is read here, and its holder is asked only
   await captured[Symbol.asyncDispose]();
   expect(asked).toEqual(["capture", "releaseCaptured"]);
 });
+
+test("no call of a group is refused for how many others are unanswered: a refusal would stop the group", async () => {
+  const refusable: string[] = [];
+  const files = [{ name: "points.sqlite", bytes: 0, sha256: "" }];
+  const applyOp = new RemoteApplyOp(7, {
+    holder: {
+      call: (method, _request, options) => {
+        if (options?.essential !== true) refusable.push(method);
+        const captured = { capture: 3, index: 9, files };
+        return Promise.resolve((method === "capture" ? captured : 9) as never);
+      },
+    },
+    restores: new OpenCaptures(),
+  });
+  await applyOp.apply([]);
+  await applyOp.appliedIndex();
+  await applyOp.durableIndex();
+  await applyOp.checkpoint();
+  const captured = await applyOp.capture();
+  await captured.read("points.sqlite", 0, 1);
+  await captured[Symbol.asyncDispose]();
+  await applyOp.restore(captured);
+  expect(refusable).toEqual([]);
+});

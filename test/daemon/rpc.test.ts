@@ -128,10 +128,13 @@ describe("errors", () => {
       code: "OVERLOADED",
       message: expect.stringContaining("3 calls to the right thread are unanswered"),
     });
+    // What the node itself cannot do without is.
+    expect(await left.call("double", 4, { essential: true })).toBe(4);
+    await expect(left.call("double", 4)).rejects.toMatchObject({ code: "OVERLOADED" });
     left[Symbol.dispose]();
     const ends = await Promise.allSettled(hanging);
     expect(ends.map((end) => end.status)).toEqual(["rejected", "rejected", "rejected"]);
-    expect(seen).toBe(2);
+    expect(seen).toBe(3);
   });
 
   test("an unknown method is an error of the caller, not a crash", async () => {

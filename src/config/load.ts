@@ -141,13 +141,19 @@ function checkTogether(config: Config): void {
     );
   if (audit.required && audit.path === null)
     throw new ConfigError("audit.required is set and audit.path is not: there is nothing to write to");
-  if (keyed === null && !config.auth.insecure && !isLoopback(config.http.addr)) {
+  const { grpc, peer } = addressesOf(config);
+  // Clients are served on both: a key that guards one of them has to guard the other.
+  const served = [
+    ["http.addr", config.http.addr],
+    ["grpc.addr", grpc],
+  ] as const;
+  const exposed = served.find(([, address]) => !isLoopback(address));
+  if (keyed === null && !config.auth.insecure && exposed !== undefined) {
     throw new ConfigError(
-      `http.addr ${config.http.addr} is open to other machines and no API key is set: ` +
+      `${exposed.join(" ")} is open to other machines and no API key is set: ` +
         "set auth.api_key (--api-key), bind 127.0.0.1, or say --insecure",
     );
   }
-  const { grpc, peer } = addressesOf(config);
   const open = isLoopback(peer) ? (isLoopback(grpc) ? null : grpc) : peer;
   if (config.cluster.secret === null && !config.auth.insecure && open !== null) {
     throw new ConfigError(

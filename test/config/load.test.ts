@@ -143,6 +143,14 @@ describe("without a key", () => {
       expect(load({ flags: [address, [name, "given"], secret] }).http.addr).toBe("0.0.0.0:6333");
     },
   );
+  test("gRPC for other machines needs a key as REST does: clients may do the same there", () => {
+    const open = ["grpc.addr", "0.0.0.0:6334"] as const;
+    const secret = ["cluster.secret", "between-nodes"] as const;
+    expect(() => load({ flags: [open, secret] })).toThrow(/grpc\.addr 0\.0\.0\.0:6334 .*no API key is set/);
+    expect(load({ flags: [open, secret, ["auth.api_key", "given"]] }).grpc.addr).toBe("0.0.0.0:6334");
+    const peer = ["cluster.peer_addr", "0.0.0.0:6335"] as const;
+    expect(load({ flags: [peer, secret] }).cluster.peerAddr).toBe("0.0.0.0:6335");
+  });
   test("--insecure says it aloud", () => {
     const flags = [["http.addr", "0.0.0.0:6333"] as const, ["auth.insecure", true] as const];
     expect(load({ flags }).auth.insecure).toBe(true);

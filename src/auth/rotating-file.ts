@@ -33,6 +33,8 @@ export class RotatingFile implements Disposable {
    * length. A line is never divided between files. Throws the system's errors, with nothing more written.
    */
   append(line: Buffer, offset: number): number {
+    // First: after an attempt that failed the size is that of a file that is not open any more.
+    this.#opened();
     if (offset === 0 && this.#size > 0 && this.#size + line.length > this.#options.fileBytes) this.#rotate();
     const written = this.#write(this.#opened(), line, offset);
     this.#size += written;
@@ -56,6 +58,8 @@ export class RotatingFile implements Disposable {
   #rotate(): void {
     const { path, files } = this.#options;
     this[Symbol.dispose]();
+    // Whoever removed or moved it did what is to be done here.
+    if (!existsSync(path)) return;
     for (let at = files - 1; at >= 1; at--)
       if (existsSync(`${path}.${at}`)) renameSync(`${path}.${at}`, `${path}.${at + 1}`);
     renameSync(path, `${path}.1`);

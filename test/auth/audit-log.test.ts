@@ -79,6 +79,18 @@ test("a full file is set aside, so many are kept, and no line is divided", () =>
   expect(requests).toEqual(Array.from({ length: last }, (_, i) => `r-${200 - last + i}`));
 });
 
+test("a file that somebody took away is begun anew, and those set aside stay as they are", () => {
+  const { log, changes } = open({ fileBytes: 4_096, files: 3 });
+  writeFileSync(`${path}.1`, "older\n");
+  log.record(ENTRY);
+  rmSync(path);
+  for (let i = 0; i < 30; i++) log.record({ ...ENTRY, request: `r-${i}` });
+  expect([log.failure, log.waiting, changes.length]).toEqual([null, 0, 0]);
+  expect(lines().at(-1)).toMatchObject({ request: "r-29" });
+  const kept = [1, 2, 3].map((at) => `${path}.${at}`).filter((one) => existsSync(one));
+  expect(kept.map((one) => readFileSync(one, "utf8"))).toContain("older\n");
+});
+
 describe("a full disk", () => {
   test("shows, keeps lines in order, continues the one that was cut, and ends", () => {
     const disk = { free: 1_000 };

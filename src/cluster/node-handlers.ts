@@ -156,7 +156,9 @@ export async function handOver(
   { nodeId, consensus, roles, timers }: Pick<NodeHandlersParts, "nodeId" | "consensus" | "roles" | "timers">,
   { group, to, timeoutMs, signal }: TransferRequest,
 ): Promise<TransferOutcome> {
-  if (!roles.leads(group)) return { kind: "refused", why: `node ${nodeId} does not lead it` };
+  if (!roles.isElected(group)) return { kind: "refused", why: `node ${nodeId} does not lead it` };
+  // One that was taken out of service can hand over still, and is to.
+  const { stopped: before } = roles.of(group);
   const late = new AbortController();
   const stopTimer = timers.after(timeoutMs, () =>
     late.abort(new Error(`node ${to} did not take over in time`)),
@@ -166,7 +168,7 @@ export async function handOver(
     const settle = (): void => {
       const { leader, stopped } = roles.of(group);
       if (leader === to) resolve({ kind: "done" });
-      else if (stopped !== null) resolve({ kind: "refused", why: stopped.why });
+      else if (stopped !== null && stopped !== before) resolve({ kind: "refused", why: stopped.why });
       else if (leader !== null && leader !== nodeId)
         resolve({ kind: "refused", why: `node ${leader} leads instead` });
     };

@@ -30,7 +30,7 @@ export async function restartHere(
   { group, signal }: { readonly group: number; readonly signal: AbortSignal },
 ): Promise<void> {
   const { nodeId, consensus, roles, reopen } = parts;
-  if (roles.leads(group)) {
+  if (roles.isElected(group)) {
     const [heir] = ((await consensus.status(group))?.peers ?? [])
       .filter(({ node, learner, recentlyActive }) => node !== nodeId && !learner && recentlyActive)
       .sort((a, b) => b.match - a.match);

@@ -25,10 +25,14 @@ export class Roles {
   of(group: number): GroupRole {
     return this.#groups.get(group) ?? UNKNOWN;
   }
-  /** This node believes that it leads the group: elected, and known to itself as the leader. */
+  /** This node believes that it leads the group: elected, known to itself as the leader, and in service. */
   leads(group: number): boolean {
-    const { role, leader, stopped } = this.of(group);
-    return stopped === null && role === "leader" && leader === this.#nodeId();
+    return this.of(group).stopped === null && this.isElected(group);
+  }
+  /** The same of a replica that was taken out of service too: its core holds the office until it hands it over. */
+  isElected(group: number): boolean {
+    const { role, leader } = this.of(group);
+    return role === "leader" && leader === this.#nodeId();
   }
 
   /** Merges what is new into what is known. */

@@ -118,6 +118,19 @@ describe("what an operator sees and asks for", () => {
     expect(await shardOn3()).toMatchObject({ state: "active", error: null });
   });
 
+  test("a leader that was withdrawn hands its office over: the planner waits for that before it removes it", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, 1);
+    await world().router(2).ask(1, "withdraw", { group, why: "diverged: as of entry 9" }, 1_000);
+    const transfer = { group, to: 3, timeoutMs: 1_000, caller: null };
+    expect(await world().router(2).ask(1, "transfer", transfer, 1_000)).toEqual({ kind: "done" });
+    expect(world().group(group).leader).toBe(3);
+    expect(await world().router(2).ask(1, "transfer", transfer, 1_000)).toEqual({
+      kind: "refused",
+      why: "node 1 does not lead it",
+    });
+  });
+
   test("a restart that cannot be, or does not succeed, says why", async () => {
     const [group = 0] = await start(3, { replicationFactor: 2 });
     const members = world().group(group).members;

@@ -5,16 +5,19 @@
  */
 import { streamOf } from "./http2-stream.ts";
 
-/** Bytes under way on one stream and one connection: what a window of pieces needs. */
-export const FLOW_WINDOW_BYTES = 4 * 1024 * 1024;
+/**
+ * Bytes under way on one stream and one connection. All of them go before the answer to a ping (wire.ts), so that they
+ * decide how slow a link may be. Snapshots need a window of pieces, and go on where they stood should theirs be too slow.
+ */
+export const FLOW_WINDOW_BYTES = { messages: 1 << 20, bulk: 4 << 20 } as const;
 
-/** True when the window is wider now. */
-export function widenWindow(call: object): boolean {
+/** True when the window has so many bytes now. */
+export function widenWindow(call: object, bytes: number): boolean {
   const stream = streamOf(call);
   const session = stream?.session;
   if (session === undefined || session.destroyed) return false;
-  if (session.localSettings.initialWindowSize === FLOW_WINDOW_BYTES) return true;
-  session.settings({ initialWindowSize: FLOW_WINDOW_BYTES });
-  session.setLocalWindowSize(FLOW_WINDOW_BYTES);
+  if (session.localSettings.initialWindowSize === bytes) return true;
+  session.settings({ initialWindowSize: bytes });
+  session.setLocalWindowSize(bytes);
   return true;
 }

@@ -3,7 +3,7 @@ import type { Http2Stream } from "node:http2";
 import { Server, type ServerCredentials, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { WireError } from "./codec.ts";
 import { limitFirstFrames } from "./first-frames.ts";
-import { widenWindow } from "./flow-window.ts";
+import { FLOW_WINDOW_BYTES, widenWindow } from "./flow-window.ts";
 import { greet, PROTOCOL_VERSION, readHello, type Greeting, type Hello } from "./handshake.ts";
 import { streamOf } from "./http2-stream.ts";
 import type { RefusalReason } from "./peer-events.ts";
@@ -192,7 +192,7 @@ class Session {
     if (this.#greeting?.isProved(answer) !== true) return this.#refuse("proof", status.PERMISSION_DENIED);
     clearTimeout(this.#late);
     this.#settle();
-    widenWindow(this.#call);
+    widenWindow(this.#call, FLOW_WINDOW_BYTES[hello.purpose === "bulk" ? "bulk" : "messages"]);
     this.#handler = this.#parts.accept({
       hello,
       write: (frame) => {

@@ -58,6 +58,22 @@ test("a peer behind a black hole is reported lost in the time of the keepalive, 
   expect(two.seen.all.at(-1)).toEqual(heartbeat);
 });
 
+test("a slow link is not taken for a lost one, however much waits for it", async () => {
+  const [one, two] = [await node(1), await node(2)];
+  const passage = await Passage.to(two.transport.address, MIB);
+  onTestFinished(async () => await passage[Symbol.asyncDispose]());
+  one.transport.setPeers([{ ...at(2, two), address: passage.address }]);
+  await one.seen.until(() => one.seen.saw("connected"));
+  const startMs = performance.now();
+  for (let sent = 0; sent < 6; sent++) one.transport.send(NodeId(2), [big]);
+  const arrived = two.seen.until(() => two.seen.all.length === 6);
+  await Promise.race([arrived, one.seen.until(() => one.seen.peers.length > 1)]);
+  expect(one.seen.peers.map(({ state }) => state)).toEqual(["connected"]);
+  expect(two.seen.all).toHaveLength(6);
+  // Long enough for a ping to be sent and missed meanwhile.
+  expect(performance.now() - startMs).toBeGreaterThan(KEEPALIVE.everyMs + KEEPALIVE.answerWithinMs);
+});
+
 test("a peer that reads nothing holds up neither its sender's memory nor another peer", async () => {
   const [one, three] = [await node(1, { limits: QUEUE }), await node(3)];
   const stuffed = await StuffedPeer.open("secret");

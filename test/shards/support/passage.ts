@@ -1,4 +1,4 @@
-/** A way to one port that can lose everything without a word, as a network does: no end, no reset, no refusal. */
+/** A way to one port that can be slow, or lose everything without a word, as a network does: no end, no reset, no refusal. */
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
@@ -6,15 +6,17 @@ export class Passage implements AsyncDisposable {
   readonly #server: Server;
   readonly #target: number;
   readonly #connections = new Set<Connection>();
+  readonly #bytesPerSecond: number;
   #lossy = false;
 
-  private constructor(target: number) {
+  private constructor(target: number, bytesPerSecond: number) {
     this.#target = target;
+    this.#bytesPerSecond = bytesPerSecond;
     this.#server = createServer((near) => this.#accept(near));
   }
-  /** To a port of this machine. */
-  static async to(address: string): Promise<Passage> {
-    const passage = new Passage(Number(address.slice(address.lastIndexOf(":") + 1)));
+  /** To a port of this machine; the rate is that of each connection and direction. */
+  static async to(address: string, bytesPerSecond = Infinity): Promise<Passage> {
+    const passage = new Passage(Number(address.slice(address.lastIndexOf(":") + 1)), bytesPerSecond);
     passage.#server.listen(0, "127.0.0.1");
     await once(passage.#server, "listening");
     return passage;
@@ -38,7 +40,7 @@ export class Passage implements AsyncDisposable {
 
   #accept(near: Socket): void {
     const far = connect({ host: "127.0.0.1", port: this.#target, noDelay: true });
-    const connection = new Connection(near.setNoDelay(true), far);
+    const connection = new Connection([near.setNoDelay(true), far], this.#bytesPerSecond);
     this.#connections.add(connection);
     void connection.closed.then(() => this.#connections.delete(connection));
     if (this.#lossy) void connection.lose();
@@ -53,10 +55,12 @@ export class Passage implements AsyncDisposable {
 class Connection {
   readonly closed: Promise<unknown>;
   readonly #sockets: readonly [near: Socket, far: Socket];
+  readonly #bytesPerSecond: number;
   #lossy = false;
 
-  constructor(near: Socket, far: Socket) {
+  constructor([near, far]: readonly [near: Socket, far: Socket], bytesPerSecond: number) {
     this.#sockets = [near, far];
+    this.#bytesPerSecond = bytesPerSecond;
     this.closed = Promise.all([this.#join(near, far), this.#join(far, near)]);
   }
   async lose(): Promise<void> {
@@ -71,6 +75,9 @@ class Connection {
   async #join(from: Socket, to: Socket): Promise<void> {
     from.on("data", (bytes: Buffer) => {
       if (!this.#lossy) to.write(bytes);
+      if (this.#bytesPerSecond === Infinity) return;
+      from.pause();
+      setTimeout(() => from.resume(), (bytes.length / this.#bytesPerSecond) * 1000);
     });
     await new Promise<void>((resolve) => {
       from.on("error", () => from.destroy());

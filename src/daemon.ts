@@ -25,7 +25,7 @@ import { Roles } from "./cluster/roles.ts";
 import type { NodeStatus } from "./cluster/types.ts";
 import { DataDirectory } from "./config/data-directory.ts";
 import { addressesOf, ConfigError, splitAddress } from "./config/load.ts";
-import type { Config } from "./config/options.ts";
+import { flagOf, type Config, type OptionName } from "./config/options.ts";
 import { Desk, type RunCommand } from "./desk.ts";
 import { encodeEntry } from "./engine/ops-codec.ts";
 import { serveGrpc } from "./grpc/server.ts";
@@ -382,7 +382,7 @@ async function frontEnds() {
 }
 
 /** Binds a port, or says which option names the one that cannot be bound. */
-async function named<T>(option: string, address: string, bind: () => Promise<T>): Promise<T> {
+async function named<T>(option: OptionName, address: string, bind: () => Promise<T>): Promise<T> {
   try {
     return await bind();
   } catch (cause) {
@@ -390,12 +390,9 @@ async function named<T>(option: string, address: string, bind: () => Promise<T>)
       cause instanceof Error ? `${"code" in cause ? String(cause.code) : ""} ${cause.message}` : "";
     const code = Object.keys(ADDRESS_TROUBLE).find((known) => text.includes(known));
     if (code === undefined) throw cause;
-    throw new ConfigError(
-      `${option} ${address} ${ADDRESS_TROUBLE[code]}; choose another --${option.replace(".", "-")}`,
-      {
-        cause,
-      },
-    );
+    throw new ConfigError(`${option} ${address} ${ADDRESS_TROUBLE[code]}; choose another ${flagOf(option)}`, {
+      cause,
+    });
   }
 }
 

@@ -72,6 +72,11 @@ describe("a start", () => {
       args: ["--http-addr", `127.0.0.1:${port}`],
     });
     expect(complaint(taken)).toContain(`http.addr 127.0.0.1:${port} is taken by another process`);
+    const args = ["--http-addr", "127.0.0.1:0", "--peer-addr", `127.0.0.1:${port}`];
+    // Each option with the flag that exists for it.
+    expect(complaint(await NodeProcess.run({ dataDir: directory.path, args }))).toContain(
+      `cluster.peer_addr 127.0.0.1:${port} is taken by another process; choose another --peer-addr`,
+    );
     server.close();
     await using node = await NodeProcess.start({ dataDir: directory.path });
     expect(node.readyLine).toContain("ready");

@@ -41,10 +41,16 @@ async function runNode(given: Readonly<Record<string, string | boolean | undefin
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
-  await runDaemon(config, {
-    announce: (line) => process.stdout.write(`${line}\n`),
-    stop: stop.signal,
-  });
+  try {
+    await runDaemon(config, {
+      announce: (line) => process.stdout.write(`${line}\n`),
+      stop: stop.signal,
+    });
+  } catch (error) {
+    // Told to stop while it waited for a cluster to let it in: it gave that up, and nothing is wrong.
+    const gaveUp = error instanceof Error && error.name === "AbortError" && stop.signal.aborted;
+    if (!gaveUp) throw error;
+  }
 }
 
 function flag(name: OptionName): Option {

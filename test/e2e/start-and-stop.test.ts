@@ -37,6 +37,22 @@ describe("a start", () => {
     expect(readdirSync(node.dataDir)).not.toContain("lock");
   });
 
+  test("that waits for a cluster to let it in ends with 0 as well, and without a word", async () => {
+    let pid = 0;
+    let told = false;
+    const { code, stderr } = await NodeProcess.run({
+      args: ["--join", "127.0.0.1:1"],
+      spawned: (child) => (pid = child),
+      complained: (all) => {
+        if (told || !all.includes("not in the cluster yet")) return;
+        told = true;
+        process.kill(pid, "SIGTERM");
+      },
+    });
+    expect(stderr).not.toContain("flotilla: ");
+    expect(code).toBe(0);
+  });
+
   test("on a directory in use says who holds it, and leaves the holder alone", async () => {
     await using node = await NodeProcess.start();
     const second = await NodeProcess.run({ dataDir: node.dataDir });

@@ -326,6 +326,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
         consensus: threads.consensus,
         members: place.members,
         answer: (name, body) => desk.answer(name, body),
+        removed: (error) => failed.because(error),
         log,
         stop,
       }),

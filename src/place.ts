@@ -97,8 +97,9 @@ export async function takePlace(
 }
 
 /**
- * Tells the catalogue where this node is, when that is news; asked of members over their peer ports, this one included,
- * until one of them leads. A first start waits for it; a later one goes on meanwhile.
+ * Tells the catalogue where this node is; asked of members over their peer ports, this one included, until one of them
+ * leads. A first start waits for it; a later one goes on meanwhile, and hears whether it is a member still: who was
+ * removed while it was away is told by nobody else, and would serve what it once had for ever.
  */
 export async function announceAddresses(
   addresses: { readonly peer: string; readonly grpc: string; readonly http: string },
@@ -110,15 +111,19 @@ export async function announceAddresses(
     readonly members: readonly Member[];
     /** What this node answers when it is asked itself, without a way over the network. */
     readonly answer: (name: string, body: Uint8Array) => Promise<Uint8Array>;
+    /** The node was removed: its data is good for nothing any more. */
+    readonly removed: (error: ConfigError) => void;
     readonly log: Log;
     readonly stop: AbortSignal;
   },
 ): Promise<void> {
-  const { answer, catalogue, consensus, log, stop, nodeId, incarnation } = parts;
+  const { answer, catalogue, consensus, log, removed, stop, nodeId, incarnation } = parts;
   const known = catalogue.node(nodeId);
   const { peer, grpc, http } = addresses;
   const version = programVersion();
-  if (known?.peer === peer && known.grpc === grpc && known.http === http && known.version === version) return;
+  const isNews =
+    known?.peer !== peer || known.grpc !== grpc || known.http !== http || known.version !== version;
+  if (!isNews && catalogue.nodes().length === 1) return;
   const told = findPlace(
     { incarnation, nodeId, version, ...addresses },
     { addresses: [peer, ...parts.members.map(({ address }) => address)], expect: 1 },
@@ -127,7 +132,7 @@ export async function announceAddresses(
         address === peer
           ? decodeJoinAnswer(await answer(JOIN, encodeJoin(request)))
           : await ask(consensus, address, request),
-      tell: (message) => log.info(addresses, message),
+      tell: (message) => (isNews ? log.info(addresses, message) : log.debug(addresses, message)),
       signal: stop,
       pauseMs: () => ROUND_MS * (0.5 + Math.random()),
     },
@@ -137,7 +142,15 @@ export async function announceAddresses(
     return;
   }
   told.catch((error: unknown) => {
-    if (!stop.aborted) log.error({ error: String(error) }, "cannot tell the catalogue where this node is");
+    if (error instanceof Error && error.name === "JoinRefused")
+      removed(
+        new ConfigError(
+          `this node was removed from its cluster (${error.message}): start it on an empty data directory`,
+          { cause: error },
+        ),
+      );
+    else if (!stop.aborted)
+      log.error({ error: String(error) }, "cannot tell the catalogue where this node is");
   });
 }
 

@@ -1,7 +1,9 @@
 /** What an operator does to a running cluster: voters, leaders, nodes, orderly stops. */
 import { describe, expect, test } from "vitest";
 import type { Client } from "../support/client.ts";
+import { NodeProcess } from "../support/node-process.ts";
 import { ClusterProcess, idsOnEach, Writer } from "./cluster-process.ts";
+import { freePorts } from "./support/ports.ts";
 
 async function create(client: Client, name: string, replicas: number, shards = 1): Promise<void> {
   const { status, body } = await client.call("PUT", `/collections/${name}`, {
@@ -81,6 +83,34 @@ test(
         `lost on node ${node}`,
       ).toEqual([]);
     for (const { log } of cluster.running) expect(log.match(/shard restarts, as asked/g)).toHaveLength(1);
+  },
+);
+
+test(
+  "a node that was removed while it was away ends when it starts again, instead of serving what it once had",
+  { timeout: 90_000 },
+  async () => {
+    await using cluster = await ClusterProcess.of(2);
+    // The same addresses both times: nothing else would make it speak to the others.
+    const [http = 0, grpc = 0, peer = 0] = await freePorts(3);
+    const args = Object.entries({ http, grpc, peer }).flatMap(([name, port]) => [
+      `--${name}-addr`,
+      `127.0.0.1:${port}`,
+    ]);
+    const three = await cluster.add({ args });
+    await create(cluster.client, "c", 3);
+    await cluster.untilVoters("c", 3);
+    await cluster.kill(three);
+    expect((await cluster.client.call("DELETE", "/nodes/3")).status).toBe(200);
+    await cluster.until("node 3 is gone", async () => {
+      const { body } = await cluster.client.call("GET", "/nodes");
+      return (body.result as { readonly nodes: readonly unknown[] }).nodes.length === 2;
+    });
+    const { code, stderr } = await NodeProcess.run({ dataDir: three.dataDir, args });
+    expect(stderr).toMatch(
+      /^flotilla: this node was removed from its cluster \(.* node id 3 belonged to a node that was removed/m,
+    );
+    expect(code).toBe(1);
   },
 );
 

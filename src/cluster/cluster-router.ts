@@ -1,4 +1,5 @@
 import { ApiError } from "../api/errors.ts";
+import { requestController } from "../api/request-signal.ts";
 import type { CatalogueCommand } from "../catalog/commands.ts";
 import type { Controller } from "../catalog/controller.ts";
 import type { CatalogueCollection, CatalogueOutcome } from "../catalog/types.ts";
@@ -372,7 +373,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     request: RequestOf<M>,
     timeoutMs: number,
   ): Promise<ReplyOf<M>> {
-    const late = new AbortController();
+    const late = requestController();
     const { timers = systemTimers, peers } = this.#parts;
     const { nodeId } = this.#options;
     if (node !== nodeId) return await peers.call(node, method, request, { timeoutMs, signal: late.signal });

@@ -20,6 +20,7 @@ import { ApiError, ERRORS } from "../api/errors.ts";
 import { within, type Limits } from "../api/limits.ts";
 import { LargeBodies } from "../api/large-bodies.ts";
 import type { LoadShedder, Work } from "../api/load-shedder.ts";
+import { requestController } from "../api/request-signal.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { AuditEntry } from "../auth/audit-log.ts";
 import type { Guard } from "../auth/guard.ts";
@@ -218,7 +219,7 @@ function concernedBy(method: Method, message: Buffer): string {
 
 /** A signal that fires at the deadline and when the client cancels or goes away. */
 class Waiting implements Disposable {
-  readonly #controller = new AbortController();
+  readonly #controller = requestController();
   readonly #timer: NodeJS.Timeout;
   readonly #call: Connection;
   readonly #leave = (): void =>

@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { IncomingHttpHeaders } from "node:http";
 import { ApiError } from "../api/errors.ts";
 import type { AdminService } from "../api/admin-service.ts";
+import { requestController } from "../api/request-signal.ts";
 import type { JsonValue } from "../api/types.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import type { HttpOptions } from "./options.ts";
@@ -209,7 +210,7 @@ async function answerOf<P extends Permit<Action>, Q extends { readonly timeout?:
 ): Promise<Answer> {
   const query = definition.query.read(request.query, QUERY);
   const body = bodyOf(definition, request.body);
-  const waiting = new AbortController();
+  const waiting = requestController();
   const deadline = setTimeout(
     () => waiting.abort(new ApiError("DEADLINE_EXCEEDED", "Timeout error: the deadline passed")),
     deadlineMs(query.timeout ?? null, http),

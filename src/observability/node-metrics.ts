@@ -1,4 +1,5 @@
 import type { GroupStatus } from "../../shards/index.ts";
+import { ofManyShards } from "../api/request-signal.ts";
 import type { Cluster, ShardStatus } from "../cluster/types.ts";
 import type { ConsensusSamples, ThreadReport } from "../threads/contracts.ts";
 import { Metrics } from "./metrics.ts";
@@ -88,7 +89,7 @@ export class NodeMetrics {
       metrics.set("flotilla_collections", collections.length);
       for (const name of SHARD_GAUGES) metrics.reset(name);
       for (const group of await groups()) this.#group(group);
-      const signal = AbortSignal.timeout(SCRAPE_MS);
+      const signal = ofManyShards(AbortSignal.timeout(SCRAPE_MS));
       await Promise.all(
         collections.map(async ({ name }) => {
           const shards = await cluster.shards(name, { signal }).catch(() => []);

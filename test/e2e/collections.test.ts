@@ -88,6 +88,23 @@ describe("collections", () => {
   });
 });
 
+test("a request to many shards is not taken for a leak of listeners, which would fill the log", async () => {
+  await using node = await NodeProcess.start();
+  const client = new Client(node.url);
+  await client.create("c", { size: 4, shards: 12 });
+  const points = Array.from({ length: 100 }, (_, id) => ({ id, vector: [id, 1, 0, 0] }));
+  expect((await client.upsert("c", points)).status).toBe(200);
+  const query = { query: [1, 0, 0, 0], limit: 3 };
+  const { body } = await client.call("POST", "/collections/c/points/query", query);
+  expect((body.result as { readonly points: readonly object[] }).points).toHaveLength(3);
+  for (const path of ["/collections/c/shards", "/collections/c", "/readyz", "/metrics"])
+    await client.call("GET", path);
+  await node.stop();
+  const { stderr } = await node.ended;
+  // Nothing but lines of the log.
+  for (const line of stderr.trim().split("\n")) expect(JSON.parse(line)).toHaveProperty("msg");
+});
+
 describe("writes and reads", () => {
   test("a repeated Idempotency-Key is applied once, for other operations it is a conflict", async () => {
     await using node = await NodeProcess.start();

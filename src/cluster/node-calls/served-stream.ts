@@ -1,6 +1,7 @@
 /** One stream that another node opened to this one: its handshake, then its calls. */
 import { status, type ServerDuplexStream } from "@grpc/grpc-js";
 import { ApiError } from "../../api/errors.ts";
+import { requestController } from "../../api/request-signal.ts";
 import type { Timers } from "../timers.ts";
 import { isMethod, isRequest } from "./checks.ts";
 import type { NodeCallContext, NodeCallHandlers, NodeMethod } from "./contract.ts";
@@ -133,7 +134,7 @@ export class ServedStream {
   }
 
   async #answer({ id, method, request, timeoutMs }: Call & { readonly method: NodeMethod }, bytes: number) {
-    const controller = new AbortController();
+    const controller = requestController();
     const late = new Error(`the caller waits ${timeoutMs} ms, which are over`);
     const stopTimer = this.#parts.timers.after(Math.min(timeoutMs, LONGEST_MS), () => controller.abort(late));
     this.#calls.set(id, controller);

@@ -27,8 +27,6 @@ export interface AdmissionParts {
 export class Admission {
   readonly #parts: AdmissionParts;
   readonly #methods: ReadonlyMap<string, Method>;
-  /** Found out once per call: a digest or a look into a table of tokens. */
-  readonly #known = new WeakMap<Metadata, Principal>();
   #refusals = 0;
 
   constructor(methods: readonly Method[], parts: AdmissionParts) {
@@ -36,13 +34,13 @@ export class Admission {
     this.#parts = parts;
   }
 
-  /** Throws BAD_REQUEST for credentials that contradict each other; a wrong one is a principal without rights. */
+  /**
+   * Found out anew for every message, at the price of a digest or a look into a table: a stream may live longer than
+   * the token or the key it was opened with. Throws BAD_REQUEST for credentials that contradict each other; a wrong
+   * one is a principal without rights.
+   */
   identify(metadata: Metadata): Principal {
-    const known = this.#known.get(metadata);
-    if (known !== undefined) return known;
-    const who = this.#parts.authenticator.identify(credentialsOf(metadata));
-    this.#known.set(metadata, who);
-    return who;
+    return this.#parts.authenticator.identify(credentialsOf(metadata));
   }
 
   /** Of calls that are not methods of the API nothing is asked here. */

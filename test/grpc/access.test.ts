@@ -218,6 +218,31 @@ test("each message of a stream needs its own permission", async () => {
   expect(answers).toEqual([{ message: 1, indexes: [{ index: 1 }] }]);
 });
 
+test("a stream does not outlive the token it was opened with", async () => {
+  const { tokens: known, clock } = tokens();
+  await using own = await startGrpc({ keys: KEYS, tokens: known });
+  await own.call(
+    "Collections/Create",
+    { collection: "mine", dimension: 1, distance: "DISTANCE_DOT" },
+    { metadata: { "api-key": "manage" } },
+  );
+  const access = [{ collection: "mine", access: "prw" }];
+  const stream = own.client.stream("Points/UpsertStream", {
+    metadata: { "api-key": token({ access, exp: NOW + 60 }) },
+  });
+  const end = ended(stream);
+  const write = (num: number) => stream.write({ collection: "mine", points: [{ id: { num }, vector: [1] }] });
+  write(1);
+  expect((await once(stream, "data"))[0]).toMatchObject({ message: 1 });
+  clock.nowMs += 120_000;
+  write(2);
+  stream.resume().end();
+  expect(await end).toMatchObject({
+    code: "UNAUTHENTICATED",
+    details: "Invalid token: it has expired",
+  });
+});
+
 test("fewer replicas need more than the right to configure the collection", async () => {
   const metadata = { "api-key": on("mine", "rw") };
   const change = (request: object) =>

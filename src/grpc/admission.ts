@@ -12,11 +12,16 @@ import { ERRORS } from "../api/errors.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Guard } from "../auth/guard.ts";
 import { afterFailure } from "../auth/outcome.ts";
-import { authorizeCluster, type Principal } from "../auth/permit.ts";
+import { authorizeCluster, type Action, type Principal } from "../auth/permit.ts";
 import { credentialsOf } from "./call-options.ts";
-import type { Method } from "./method.ts";
 import type { GrpcObservation } from "./observation.ts";
 import { asApiError, statusOf } from "./status.ts";
+
+/** What is asked before a message of this path is read. */
+export interface Door {
+  readonly path: string;
+  readonly rule: { readonly action: Action };
+}
 
 export interface AdmissionParts {
   readonly authenticator: Authenticator;
@@ -26,11 +31,11 @@ export interface AdmissionParts {
 
 export class Admission {
   readonly #parts: AdmissionParts;
-  readonly #methods: ReadonlyMap<string, Method>;
+  readonly #doors: ReadonlyMap<string, Door>;
   #refusals = 0;
 
-  constructor(methods: readonly Method[], parts: AdmissionParts) {
-    this.#methods = new Map(methods.map((method) => [method.path, method]));
+  constructor(doors: readonly Door[], parts: AdmissionParts) {
+    this.#doors = new Map(doors.map((door) => [door.path, door]));
     this.#parts = parts;
   }
 
@@ -43,15 +48,22 @@ export class Admission {
     return this.#parts.authenticator.identify(credentialsOf(metadata));
   }
 
-  /** Of calls that are not methods of the API nothing is asked here. */
+  /** RATE_LIMITED, or not let in: for what needs the right to know what there is, and nothing more. */
+  list(metadata: Metadata, peer: string): void {
+    const who = this.identify(metadata);
+    this.#parts.guard.admit(who, addressOf(peer));
+    authorizeCluster(who, "list");
+  }
+
+  /** Of other calls than through these doors nothing is asked here. */
   readonly interceptor: ServerInterceptor = (called, call) => {
-    const method = this.#methods.get(called.path);
-    if (method === undefined) return new ServerInterceptingCall(call);
+    const door = this.#doors.get(called.path);
+    if (door === undefined) return new ServerInterceptingCall(call);
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, go) => {
-            const refusal = this.#refuse(method, metadata, addressOf(call.getPeer()));
+            const refusal = this.#refuse(door, metadata, addressOf(call.getPeer()));
             if (refusal === null) go(metadata);
             else call.sendStatus(refusal);
           },
@@ -59,7 +71,7 @@ export class Admission {
     });
   };
 
-  #refuse(method: Method, metadata: Metadata, remote: string): StatusObject | null {
+  #refuse({ path, rule }: Door, metadata: Metadata, remote: string): StatusObject | null {
     const { guard } = this.#parts;
     let who: Principal | null = null;
     try {
@@ -69,12 +81,11 @@ export class Admission {
       return null;
     } catch (error) {
       const told = who === null ? error : this.#orTooOften(who, remote, error);
-      const { action } = method.rule;
-      guard.record(action, {
+      guard.record(rule.action, {
         request: `${process.pid.toString(36)}-r${(++this.#refusals).toString(36)}`,
         actor: who?.name ?? "unknown",
         credential: who?.credential.kind ?? "refused",
-        operation: method.path,
+        operation: path,
         target: {},
         remote,
         ...afterFailure(told),
@@ -82,7 +93,7 @@ export class Admission {
       });
       const failure = asApiError(told);
       const { http: status } = ERRORS[failure.code];
-      this.#parts.observe({ route: method.path, method: "GRPC", status, seconds: 0 });
+      this.#parts.observe({ route: path, method: "GRPC", status, seconds: 0 });
       return statusOf(failure);
     }
   }

@@ -2,7 +2,7 @@
 import type { Server, ServerInterceptor } from "@grpc/grpc-js";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { Admission } from "./admission.ts";
-import { Discovery } from "./discovery.ts";
+import { Discovery, REFLECTION } from "./discovery.ts";
 import type { Method } from "./method.ts";
 import { methods } from "./methods.ts";
 import { addMethods, type GrpcParts } from "./serve-methods.ts";
@@ -22,10 +22,10 @@ export class GrpcApi implements Disposable {
     const { service, authenticator } = parts;
     this.#open = authenticator.open;
     this.#methods = methods(service.limits);
-    const admission = new Admission(this.#methods, parts);
+    const admission = new Admission([...this.#methods, ...REFLECTION], parts);
     this.#parts = { ...parts, admission, limits: service.limits, stopping: this.#stopping.signal };
     const services = ["Points", "Collections", "Cluster"].map((name) => `flotilla.v1.${name}`);
-    this.#discovery = new Discovery({ service, authenticator, services });
+    this.#discovery = new Discovery({ service, authenticator, services, admission });
   }
 
   /** For the server: refuse strangers before it reads what they send. None where nobody is one. */

@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import type { VectorService } from "../api/vector-service.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { authorizeCluster } from "../auth/permit.ts";
-import { credentialsOf } from "./call-options.ts";
+import type { Admission, Door } from "./admission.ts";
 import { asApiError, statusOf } from "./status.ts";
 
 /** The folder of the .proto files, seen from the sources and from what is compiled. */
@@ -27,8 +27,11 @@ export const PROTO_FILES: readonly string[] = ["points", "collections", "cluster
 );
 
 const HEALTH = "/grpc.health.v1.Health";
-/** Under both names that tools ask by. */
-const REFLECTION = ["v1", "v1alpha"].map((version) => `/grpc.reflection.${version}.ServerReflection`);
+/** Under both names that tools ask by. As the description of the REST API: for those who may know what there is. */
+export const REFLECTION: readonly Door[] = ["v1", "v1alpha"].map((version) => ({
+  path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+  rule: { action: "list" },
+}));
 
 /** Whoever watches is told of a change within this time; whoever asks gets the truth at once. */
 const WATCH_MS = 1_000;
@@ -36,6 +39,7 @@ const WATCH_MS = 1_000;
 export interface DiscoveryParts {
   readonly service: VectorService;
   readonly authenticator: Authenticator;
+  readonly admission: Pick<Admission, "list">;
   /** Full names: `flotilla.v1.Points`. */
   readonly services: readonly string[];
 }
@@ -66,16 +70,10 @@ export class Discovery implements Disposable {
       ([name, streams]) => [name, `${HEALTH}/${name}`, false, streams] as const,
     );
     this.#add(server, entries, () => this.#refresh());
-    for (const service of REFLECTION) {
-      const path = `${service}/ServerReflectionInfo`;
-      // As the description of the REST API: for those who may know what there is.
-      this.#add(
-        server,
-        [["ServerReflectionInfo", path, true, true]],
-        ({ metadata }) =>
-          void authorizeCluster(this.#parts.authenticator.identify(credentialsOf(metadata)), "list"),
+    for (const { path } of REFLECTION)
+      this.#add(server, [["ServerReflectionInfo", path, true, true]], (call) =>
+        this.#parts.admission.list(call.metadata, call.getPeer()),
       );
-    }
   }
 
   /** Tells those who watch that it is over, and ends their calls, for which a server would wait. */

@@ -7,6 +7,7 @@ import { limits } from "../../src/api/limits.ts";
 import { Quotas } from "../../src/api/quotas.ts";
 import { AuditLog } from "../../src/auth/audit-log.ts";
 import { Guard } from "../../src/auth/guard.ts";
+import { RateLimit } from "../../src/auth/rate-limit.ts";
 import { methods } from "../../src/grpc/methods.ts";
 import { NOW_MS, token, tokens } from "../auth/support.ts";
 import { ended, startGrpc } from "../support/grpc.ts";
@@ -14,6 +15,7 @@ import { ended, startGrpc } from "../support/grpc.ts";
 const directory = mkdtempSync(join(tmpdir(), "flotilla-grpc-audit-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 
+const REFLECT = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const KEYS = { apiKey: "manage", readOnlyApiKey: "read" };
 const manage = { metadata: { "api-key": "manage" } };
 const C = { collection: "c" };
@@ -115,6 +117,28 @@ test("every method that changes something leaves a line, looking leaves none, st
     }),
   ]);
   expect(JSON.stringify(lines())).not.toContain("guess");
+});
+
+test("guessing at reflection leaves lines and counts as elsewhere", async () => {
+  const { audit, lines } = auditLog();
+  const rate = new RateLimit({ perSecond: 1, burst: 2 }, { nowMs: () => NOW_MS });
+  await using grpc = await startGrpc({ keys: KEYS, guard: new Guard({ audit, rate }) });
+  const codes: string[] = [];
+  for (const version of ["v1", "v1alpha", "v1"]) {
+    const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+    const end = ended(grpc.client.rawStream(path, { metadata: { "api-key": "guess" } }).resume());
+    codes.push((await end).code);
+  }
+  expect(codes).toEqual(["UNAUTHENTICATED", "UNAUTHENTICATED", "RESOURCE_EXHAUSTED"]);
+  expect(lines().map(({ actor, action, outcome, code }) => [actor, action, outcome, code])).toEqual([
+    ["unknown", "list", "refused", "UNAUTHENTICATED"],
+    ["unknown", "list", "refused", "UNAUTHENTICATED"],
+    ["unknown", "list", "refused", "RATE_LIMITED"],
+  ]);
+  const known = { metadata: { "api-key": "read" } };
+  const asked = () => ended(grpc.client.rawStream(REFLECT, known).resume().end());
+  expect([(await asked()).code, (await asked()).code]).toEqual(["OK", "OK"]);
+  expect((await asked()).code).toBe("RESOURCE_EXHAUSTED");
 });
 
 test("a quota refuses what adds data; reading and removing go on", async () => {

@@ -102,12 +102,12 @@ export class GrpcClient implements Disposable {
   }
 
   /** As `stream`, with bytes that are sent as they are; the answers are not read. */
-  rawStream(path: string): ClientDuplexStream<object, Json> {
+  rawStream(path: string, options: CallOptions = {}): ClientDuplexStream<object, Json> {
     return this.#client.makeBidiStreamRequest(
       full(path),
       (bytes: object) => bytes as Buffer,
       () => ({}),
-      new Metadata(),
+      metadataOf(options.metadata ?? {}),
     );
   }
 

@@ -7,6 +7,7 @@ import type { CatalogueCommand } from "../catalog/commands.ts";
 import type { ClusterView, Decision } from "../catalog/plan-types.ts";
 import { plan } from "../catalog/planner.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
+import type { CatalogueOutcome } from "../catalog/types.ts";
 import { NodeId } from "../../shards/index.ts";
 import { DIVERGED, divergences, groupViews, type Divergence, type NodeGroups } from "./group-views.ts";
 import type { NodeMethod, ReplyOf, RequestOf } from "./node-calls/contract.ts";
@@ -45,8 +46,8 @@ export interface PlacementLoopParts {
     request: RequestOf<M>,
     timeoutMs: number,
   ) => Promise<ReplyOf<M>>;
-  /** Through the catalogue's log; throws when it was refused. */
-  readonly command: (command: CatalogueCommand) => Promise<unknown>;
+  /** Through the catalogue's log. */
+  readonly command: (command: CatalogueCommand) => Promise<CatalogueOutcome>;
   readonly decided: (decision: Decision) => void;
   /** The alarm: a replica's content is not the others'. Once for each time that it begins. */
   readonly diverged: (divergence: Divergence) => void;
@@ -144,10 +145,14 @@ export class PlacementLoop implements Disposable {
     const decisions = plan(view);
     const { size } = view.groups;
     const everyMs = Math.max(this.#options.everyMs, EVERY_MS_PER_GROUP * size);
-    const longest = isCalm(view) ? Math.max(CALM_MS, CALM_MS_PER_GROUP * size, everyMs) : everyMs;
-    this.#delayMs = decisions.length > 0 ? this.#soonMs : Math.min(this.#delayMs * 2, longest);
-    await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
-    if (decisions.length > 0) this.#again = true;
+    const calm = decisions.length === 0 && isCalm(view);
+    const longest = calm ? Math.max(CALM_MS, CALM_MS_PER_GROUP * size, everyMs) : everyMs;
+    this.#delayMs = Math.min(this.#delayMs * 2, longest);
+    const carriedOut = await Promise.all(decisions.map((decision) => this.#carryOut(decision)));
+    // What was refused is refused again a moment later: it waits, or asking would be all this node does.
+    if (!carriedOut.includes(true)) return;
+    this.#delayMs = this.#soonMs;
+    this.#again = true;
   }
 
   get #answerMs(): number {
@@ -207,26 +212,29 @@ export class PlacementLoop implements Disposable {
     };
   }
 
-  async #carryOut(decision: Decision): Promise<void> {
+  /** True when it was. */
+  async #carryOut(decision: Decision): Promise<boolean> {
     this.#parts.decided(decision);
     try {
       await this.#act(decision);
+      return true;
     } catch (error) {
       this.#parts.failed(decision, asError(error));
+      return false;
     }
   }
 
   async #act(decision: Decision): Promise<void> {
-    const { command, ask } = this.#parts;
+    const { ask } = this.#parts;
     switch (decision.kind) {
       case "place":
-        await command({ kind: "placeReplica", group: decision.group, node: decision.node });
+        await this.#command({ kind: "placeReplica", group: decision.group, node: decision.node });
         return;
       case "drop":
-        await command({ kind: "dropReplica", group: decision.group, node: decision.node });
+        await this.#command({ kind: "dropReplica", group: decision.group, node: decision.node });
         return;
       case "removeNode":
-        await command({ kind: "removeNode", nodeId: decision.node });
+        await this.#command({ kind: "removeNode", nodeId: decision.node });
         return;
       case "transfer": {
         const { leader, group, to } = decision;
@@ -256,6 +264,11 @@ export class PlacementLoop implements Disposable {
         return;
       }
     }
+  }
+
+  async #command(command: CatalogueCommand): Promise<void> {
+    const outcome = await this.#parts.command(command);
+    if (outcome.kind === "rejected") throw new Error(outcome.message);
   }
 }
 

@@ -196,3 +196,60 @@ test("once disposed of it looks no more", async () => {
   await pass(10 * CALM_MS);
   expect(looks()).toBe(0);
 });
+
+test("a decision that fails at once, over and over, is tried at every interval and no more often", async () => {
+  let looks = 0;
+  let tries = 0;
+  using loop = new PlacementLoop(
+    { nodeId: 1, everyMs: EVERY_MS, replaceAfterMs: 600_000 },
+    {
+      catalogue: { nodes: () => [1, 2, 3].map(node), collections: () => [] },
+      leads: () => true,
+      // Node 3 is no member of the catalogue's group, whose leader refuses to take it in.
+      ask: (of, method) => {
+        if (method === "changeMembership")
+          return Promise.resolve({ kind: "dropped", why: "refusedByCore" } as never);
+        if (of === 1) looks++;
+        const { status, ...report } = reported(0, of);
+        const conf = { ...status.conf, voters: [1, 2] };
+        return Promise.resolve({ node: of, groups: [{ ...report, status: { ...status, conf } }] } as never);
+      },
+      command: () => Promise.reject(new Error("nothing is to be commanded")),
+      decided: () => {
+        // Ends what would never let time pass.
+        if (++tries === 1_000) loop[Symbol.dispose]();
+      },
+      diverged: () => undefined,
+      failed: () => undefined,
+      nowMs: () => Date.now(),
+    },
+  );
+  await pass(20 * EVERY_MS);
+  expect(tries).toBe(looks);
+  expect(looks).toBeGreaterThan(15);
+  expect(looks).toBeLessThan(30);
+});
+
+test("a command that the catalogue rejects has failed", async () => {
+  const failures: string[] = [];
+  using _ = new PlacementLoop(
+    { nodeId: 1, everyMs: EVERY_MS, replaceAfterMs: 600_000 },
+    {
+      // Drained, and no member of anything.
+      catalogue: {
+        nodes: () => [...[1, 2, 3].map(node), { ...node(4), state: "leaving" }],
+        collections: () => [],
+      },
+      leads: () => true,
+      ask: (of) => Promise.resolve({ node: of, groups: [reported(0, of)] } as never),
+      command: () =>
+        Promise.resolve({ kind: "rejected", code: "NODE_IN_USE", message: "node 4 still holds 1 replicas" }),
+      decided: () => undefined,
+      diverged: () => undefined,
+      failed: (decision, error) => failures.push(`${decision?.kind}: ${error.message}`),
+      nowMs: () => Date.now(),
+    },
+  );
+  await pass(EVERY_MS);
+  expect(failures).toEqual(["removeNode: node 4 still holds 1 replicas"]);
+});

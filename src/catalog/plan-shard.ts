@@ -19,7 +19,9 @@ export function planShard(
   if (now === undefined || now.leader === null || now.conf === null || now.conf.joint) return null;
   const name = `shard ${shard} of ${collection.name}`;
   const parts = { view, now, placement, name, target: targetOf(view, collection, placement), load };
-  return finishDrop(parts) ?? promote(parts) ?? shrink(parts) ?? admit(parts) ?? grow(parts);
+  return (
+    relieve(parts) ?? finishDrop(parts) ?? promote(parts) ?? shrink(parts) ?? admit(parts) ?? grow(parts)
+  );
 }
 
 interface Parts {
@@ -49,6 +51,19 @@ function isUnwanted({ view, now }: Parts, node: number): boolean {
   return (
     known === undefined || known.state === "leaving" || isGone(view, node) || now.diverged.includes(node)
   );
+}
+
+/** A leader that diverged serves nobody: another voter leads from now on, also while it cannot be spared as a voter. */
+function relieve({ view, now, name }: Parts): Decision | null {
+  const { group, leader, conf, diverged, peers } = now;
+  if (leader === null || conf === null || !diverged.includes(leader)) return null;
+  const [heir] = peers.filter(
+    ({ node }) =>
+      conf.voters.includes(node) && !diverged.includes(node) && isAlive(view, node) && caughtUp(now, node),
+  );
+  if (heir === undefined) return null;
+  const why = `node ${leader} leads ${name}, but holds something else than the others`;
+  return { kind: "transfer", group, leader, to: heir.node, why };
 }
 
 /** A replica that is no member any more, though it was one: all that is left is to forget its place. */

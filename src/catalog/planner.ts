@@ -51,7 +51,7 @@ function balanceLeaders(view: ClusterView): Decision | null {
   );
   for (const { leader } of groups)
     if (leader !== null && led.has(leader)) led.set(leader, (led.get(leader) ?? 0) + 1);
-  for (const { group, leader, conf, peers, commit } of groups) {
+  for (const { group, leader, conf, peers, commit, diverged } of groups) {
     if (leader === null || conf === null || conf.joint) continue;
     const mine = led.get(leader) ?? 0;
     const [heir] = peers
@@ -59,7 +59,7 @@ function balanceLeaders(view: ClusterView): Decision | null {
         ({ node, match, active }) =>
           node !== leader && active && match >= commit && conf.voters.includes(node),
       )
-      .filter(({ node }) => led.has(node) && (led.get(node) ?? 0) + 2 <= mine)
+      .filter(({ node }) => led.has(node) && (led.get(node) ?? 0) + 2 <= mine && !diverged.includes(node))
       .sort((a, b) => (led.get(a.node) ?? 0) - (led.get(b.node) ?? 0) || a.node - b.node);
     if (heir === undefined) continue;
     const why = `node ${leader} leads ${mine} shards and node ${heir.node} ${led.get(heir.node)}`;

@@ -138,6 +138,27 @@ describe("a replica that diverged", () => {
     expect(voters(cluster, "a")).toEqual([1, 2, 3]);
   });
 
+  test("is given no leadership while it cannot be removed, and keeps none", () => {
+    const cluster = new ModelCluster(3);
+    cluster.found("a", 3, [1, 2, 3], 4);
+    cluster.settle();
+    cluster.kill(3);
+    const groups = cluster.catalogue.collection("a")?.placement.map(({ group }) => group) ?? [];
+    for (const id of groups) {
+      const group = cluster.groups.get(id);
+      if (group !== undefined) group.leader = 1;
+      cluster.diverged.set(id, new Set([2]));
+    }
+    expect(cluster.settle()).toEqual([]);
+    const [first = 0] = groups;
+    const group = cluster.groups.get(first);
+    if (group !== undefined) group.leader = 2;
+    expect(cluster.settle()).toMatchObject([{ kind: "transfer", group: first, leader: 2, to: 1 }]);
+    cluster.revive(3);
+    cluster.settle();
+    for (const id of groups) expect(cluster.diverged.get(id)?.size).toBe(0);
+  });
+
   test("keeps its vote while the others could not decide without it", () => {
     const cluster = new ModelCluster(3);
     cluster.found("a", 3, [1, 2, 3]);

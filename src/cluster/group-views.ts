@@ -15,7 +15,7 @@ export const DIVERGED = "diverged: ";
 export interface Divergence {
   readonly group: number;
   readonly node: number;
-  /** The first index known at which its content was another. */
+  /** An index at which its content was another. */
   readonly index: number;
   readonly stateHash: string;
   /** What the others hold there. */
@@ -95,34 +95,48 @@ function leaderOf(told: readonly Told[]): Told | null {
   return leaders[0] ?? null;
 }
 
-/** The leader's word counts, unless more replicas hold the same other thing: then it is the leader that was damaged. */
+/**
+ * The leader's word counts, unless more replicas hold the same other thing: then it is the leader that was damaged.
+ * What one that was found out, or taken out of service, says is no better for its leading.
+ */
 function divergencesOf(group: number, told: readonly Told[]): readonly Divergence[] {
   const lead = leaderOf(told);
   if (lead === null) return [];
   const found = new Map<number, Divergence>();
   const replicas = told.filter(takesPart).map((one) => ({ ...one, marks: hashesOf(one.report.engine) }));
-  const indexes = new Set(replicas.flatMap(({ marks }) => [...marks.keys()]));
-  for (const index of [...indexes].sort((a, b) => a - b)) {
+  const serving = new Set(told.filter(isServing).map(({ node }) => node));
+  const isHeard = (node: number): boolean => serving.has(node);
+  const leads = (nodes: readonly number[]): boolean => nodes.includes(lead.node) && isHeard(lead.node);
+  for (const index of indexesOf(replicas)) {
     const holders = new Map<string, number[]>();
     for (const { node, marks } of replicas) {
       const hash = marks.get(index);
-      if (hash !== undefined) holders.set(hash, [...(holders.get(hash) ?? []), node]);
+      if (hash !== undefined && !found.has(node)) holders.set(hash, [...(holders.get(hash) ?? []), node]);
     }
     if (holders.size < 2) continue;
-    const weight = (nodes: readonly number[]): number => nodes.length + (nodes.includes(lead.node) ? 0.5 : 0);
-    const [most] = [...holders].sort(([, a], [, b]) => weight(b) - weight(a));
-    // Without the leader two that differ do not say which of them is right.
-    if (most === undefined || (most[1].length < 2 && !most[1].includes(lead.node))) continue;
+    const weight = (nodes: readonly number[]): number =>
+      nodes.length + (leads(nodes) ? 0.5 : 0) + (nodes.some(isHeard) ? 0.25 : 0);
+    const [most, ...others] = [...holders].sort(([, a], [, b]) => weight(b) - weight(a));
+    if (most === undefined) continue;
+    // Without the leader two that differ do not say which of them is right, unless one was found out before.
+    const [expected, nodes] = most;
+    const isAlone = nodes.some(isHeard) && !others.some(([, other]) => other.some(isHeard));
+    if (nodes.length < 2 && !leads(nodes) && !isAlone) continue;
     for (const { node, marks, report } of replicas) {
       const stateHash = marks.get(index);
-      if (stateHash === undefined || stateHash === most[0] || found.has(node)) continue;
-      found.set(node, {
-        ...{ group, node, index, stateHash, expected: most[0] },
-        isServing: isServing({ node, report }),
-      });
+      if (stateHash === undefined || stateHash === expected || found.has(node)) continue;
+      found.set(node, { group, node, index, stateHash, expected, isServing: isServing({ node, report }) });
     }
   }
   return [...found.values()];
+}
+
+/** Where most replicas can be compared first, so that two do not decide what a third one knows better. */
+function indexesOf(replicas: readonly { readonly marks: ReadonlyMap<number, string> }[]): readonly number[] {
+  const counts = new Map<number, number>();
+  for (const { marks } of replicas)
+    for (const index of marks.keys()) counts.set(index, (counts.get(index) ?? 0) + 1);
+  return [...counts].sort(([a, some], [b, more]) => more - some || a - b).map(([index]) => index);
 }
 
 /** By index: the marks that every replica takes note of, and where it is now. */

@@ -79,6 +79,30 @@ test("one that was taken out of service stays out when its marks are forgotten, 
   expect(groupViews(led).get(GROUP)).toMatchObject({ leader: 1, open: [2, 3], diverged: [1] });
 });
 
+test("a leader that was taken out of service accuses nobody", () => {
+  const led = answers([{ 256: "x" }, { 256: "a" }], { 1: `${DIVERGED}as of entry 256` });
+  expect(divergences(led)).toMatchObject([{ node: 1, isServing: false }]);
+  expect(groupViews(led).get(GROUP)).toMatchObject({ leader: 1, open: [2], diverged: [1] });
+  expect(divergences(answers([{ 256: "x" }, { 256: "a" }, { 256: "b" }], { 1: DIVERGED }))).toEqual([]);
+  expect(divergences(answers([{ 256: "x" }, { 256: "a" }], { 1: DIVERGED, 2: DIVERGED }))).toEqual([]);
+});
+
+test("one that was taken out of service on the leader's word can still bear witness against it", () => {
+  const found = answers([{ 256: "x" }, { 256: "a" }, { 256: "a" }], { 2: DIVERGED });
+  expect(divergences(found)).toMatchObject([{ node: 1, isServing: true }]);
+});
+
+test("a leader that was found out by two others accuses neither of them where it meets only one", () => {
+  const found = answers([
+    { 256: "x", 300: "y" },
+    { 256: "a", 300: "b" },
+    { 256: "a", 299: "c" },
+  ]);
+  expect(divergences(found)).toMatchObject([{ node: 1, index: 256 }]);
+  const earlier = answers([{ 200: "w", 256: "x" }, { 200: "v", 256: "a" }, { 256: "a" }]);
+  expect(divergences(earlier)).toMatchObject([{ node: 1, index: 256 }]);
+});
+
 test("a replica that stopped for another reason is neither compared nor open", () => {
   const found = answers([{ 256: "a" }, { 256: "x" }], { 2: "the disk is full" });
   expect(divergences(found)).toEqual([]);

@@ -101,7 +101,7 @@ function promote(parts: Parts): Decision | null {
   return null;
 }
 
-/** One member less: the unwanted, the ones nobody placed, then the surplus. Never so that the rest could not decide. */
+/** One member less: the unwanted, the ones nobody placed, then the surplus, dead ones first. Never so that the rest could not decide. */
 function shrink(parts: Parts): Decision | null {
   const { view, now, placement, name, target } = parts;
   const { conf, leader } = now;
@@ -114,7 +114,9 @@ function shrink(parts: Parts): Decision | null {
   const enough = healthy.length >= Math.min(target, conf.voters.length);
   const surplus =
     placement.replicas.length > target && conf.voters.length > target
-      ? [...conf.voters].filter((node) => node !== leader).sort((a, b) => b - a)
+      ? [...conf.voters]
+          .filter((node) => node !== leader)
+          .sort((a, b) => Number(isAlive(view, a)) - Number(isAlive(view, b)) || b - a)
       : [];
   for (const node of [...stray, ...unwanted, ...surplus]) {
     const isLearner = conf.learners.includes(node);

@@ -68,6 +68,17 @@ describe("shrinking", () => {
     expect(cluster.catalogue.collection("a")?.placement[0]?.replicas).toHaveLength(1);
   });
 
+  test("a smaller factor takes away first what is not there", () => {
+    const cluster = new ModelCluster(5);
+    cluster.found("a", 5, [1, 2, 3, 4, 5]);
+    cluster.settle();
+    cluster.kill(2);
+    const patch = { replicationFactor: 3 };
+    cluster.command({ kind: "updateCollection", name: "a", metadataBytesMax: 1, patch });
+    cluster.settle();
+    expect(voters(cluster, "a")).toEqual([1, 3, 4]);
+  });
+
   test("a leaving node is drained of replicas and leaderships, then removed", () => {
     const cluster = new ModelCluster(4);
     cluster.found("a", 3, [1, 2, 3], 2);

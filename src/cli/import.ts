@@ -1,7 +1,7 @@
 /** `flotilla import`: a file of vectors into a collection, resumable and repeatable. */
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { readIdxLabels } from "../datasets/idx.ts";
 import { FORMATS, openVectors } from "../datasets/open.ts";
 import { DatasetError } from "../datasets/source.ts";
@@ -174,6 +174,8 @@ export async function runImport(
   if (options.restart) state.restart();
   const lost = !(await samplesPresent(client, options.collection, state.state.samples));
   if (lost) state.restart();
+  // Before anything is sent: a run whose progress cannot be kept, or an earlier one's that is to be forgotten.
+  await saveProgress(state);
   const resumedFrom = state.state.acknowledged;
 
   const total = source.rows === null ? null : Math.min(source.rows - options.skip, options.limit ?? Infinity);
@@ -190,6 +192,7 @@ export async function runImport(
   const started = performance.now();
   let savedAt = started;
   let saving: Promise<void> = Promise.resolve();
+  let unsaved: Error | null = null;
   let result: UploadResult;
   try {
     result = await upload(client, rowsAfter(source, options, resumedFrom), {
@@ -205,18 +208,24 @@ export async function runImport(
         progress.update(resumedFrom + rows);
         if (performance.now() - savedAt < SAVE_EVERY_MS) return;
         savedAt = performance.now();
-        saving = saving.then(() => state.save());
+        saving = saving
+          .then(() => state.save())
+          .catch((error: Error) => {
+            // The rows arrive all the same; an interrupted run begins again at what was saved last.
+            if (unsaved === null) progress.note(`progress cannot be saved: ${error.message}`);
+            unsaved = error;
+          });
       },
     });
   } catch (error) {
     await saving;
-    await state.save();
+    await state.save().catch((second: Error) => progress.note(`progress cannot be saved: ${second.message}`));
     throw error;
   } finally {
     progress.stop();
   }
   await saving;
-  if (result.interrupted) await state.save();
+  if (result.interrupted) await saveProgress(state);
   else await state.remove();
   const seconds = (performance.now() - started) / 1000;
   return {
@@ -260,6 +269,17 @@ function openState(file: string, options: ImportOptions): Promise<StateFile> {
       limit: options.limit,
     },
   );
+}
+
+async function saveProgress(state: StateFile): Promise<void> {
+  try {
+    await state.save();
+  } catch (cause) {
+    throw new Error(
+      `progress cannot be kept in ${dirname(state.path)}: ${(cause as Error).message}; --state-dir takes another directory`,
+      { cause },
+    );
+  }
 }
 
 function rowsAfter(source: VectorSource, options: ImportOptions, done: number): AsyncGenerator<VectorBatch> {

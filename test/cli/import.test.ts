@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { runImport } from "../../src/cli/import.ts";
@@ -48,7 +48,7 @@ test("every row arrives once, exactly as float32, in a collection made for it", 
   expect(new Set(node.upserts.map(({ key }) => key)).size).toBe(7);
   expect(node.upserts.every(({ apiKey }) => apiKey === "secret")).toBe(true);
   // Complete: nothing is left to resume.
-  expect(readdirSync(dir.path)).toEqual(["a.fvecs"]);
+  expect(readdirSync(join(dir.path, "state"))).toEqual([]);
 });
 
 test("labels, id offset, skip and limit decide which points are made", async () => {
@@ -171,6 +171,38 @@ test("--restart begins at the first row; a changed file is another import", asyn
   node.onUpsert = () => null;
   dir.write("a.fvecs", fvecs([...ROWS, [1, 2, 3]]));
   expect(await runImport(file, options(node, dir), never)).toMatchObject({ resumedFrom: 0, rows: 26 });
+});
+
+test("a directory that cannot keep the progress is refused before anything is sent", async () => {
+  await using node = await FakeNode.start();
+  using dir = new TempDir();
+  const file = dir.write("a.fvecs", fvecs(ROWS));
+  // Nothing can be made below a link that leads nowhere, whoever asks.
+  symlinkSync(join(dir.path, "nowhere", "deep"), join(dir.path, "link"));
+  const stateDir = join(dir.path, "link");
+  await expect(runImport(file, options(node, dir, { stateDir }), never)).rejects.toThrow(
+    /^progress cannot be kept in .*link: .*; --state-dir takes another directory$/,
+  );
+  expect(node.upserts).toEqual([]);
+});
+
+test("--restart forgets the earlier run at once, also when it is itself cut short", async () => {
+  await using node = await FakeNode.start();
+  using dir = new TempDir();
+  const file = dir.write("a.fvecs", fvecs(ROWS));
+  node.onUpsert = ({ points }) => (points[0]?.id === 20 ? { status: 400 } : null);
+  await expect(runImport(file, options(node, dir), never)).rejects.toThrow("rows 20");
+  const state = join(dir.path, "state");
+  const kept = (): unknown => JSON.parse(readFileSync(join(state, readdirSync(state)[0] ?? ""), "utf8"));
+  expect(kept()).toMatchObject({ acknowledged: 20 });
+  let atFirst: unknown = null;
+  node.onUpsert = () => {
+    // What a SIGKILL now would leave behind.
+    atFirst ??= kept();
+    return null;
+  };
+  await runImport(file, options(node, dir, { restart: true }), never);
+  expect(atFirst).toMatchObject({ acknowledged: 0, samples: [] });
 });
 
 test("a missing collection without --distance and a wrong dimension are refused before anything is sent", async () => {

@@ -4,6 +4,8 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface Upsert {
+  /** What follows the path, as in `?wait=true`. */
+  readonly query: string;
   readonly key: string | undefined;
   readonly apiKey: string | undefined;
   readonly points: readonly {
@@ -103,6 +105,7 @@ export class FakeNode implements AsyncDisposable {
       );
     } else {
       const upsert: Upsert = {
+        query: new URL(request.url ?? "/", "http://x").search,
         key: request.headers["idempotency-key"] as string | undefined,
         apiKey: request.headers["api-key"] as string | undefined,
         points: body["points"] as Upsert["points"],

@@ -98,6 +98,15 @@ test("a refused, timed out or unanswered batch is sent again under the same key"
   expect(new Set(node.upserts.map(({ key }) => key)).size).toBe(7);
 });
 
+test("batches are forwarded by the node asked, also where it redirects writes by its options", async () => {
+  await using node = await FakeNode.start();
+  using dir = new TempDir();
+  const redirects = { status: 307, headers: { location: "http://127.0.0.1:1/" } };
+  node.onUpsert = ({ query }) => (new URLSearchParams(query).get("redirect") === "false" ? null : redirects);
+  const report = await runImport(dir.write("a.fvecs", fvecs(ROWS)), options(node, dir), never);
+  expect(report).toMatchObject({ rows: 25, retries: 0 });
+});
+
 test("a refusal that no repetition mends ends the import and keeps the progress", async () => {
   await using node = await FakeNode.start();
   using dir = new TempDir();

@@ -140,7 +140,8 @@ export function upsertBody(
 
 /** Resolves with the number of repetitions it took. */
 async function sendBatch(client: HttpClient, batch: VectorBatch, options: UploadOptions): Promise<number> {
-  const path = collectionPath(options.collection, "/points?wait=true");
+  // Forwarded also where nodes are told to redirect: this client follows none, and a batch may have several leaders.
+  const path = collectionPath(options.collection, "/points?wait=true&redirect=false");
   const headers: Record<string, string> = {};
   if (options.run !== undefined)
     headers["idempotency-key"] = `import-${options.run}-${batch.first}-${batch.count}`;

@@ -2,6 +2,12 @@ import type { HostLimits } from "./surface.ts";
 
 const MIB = 1 << 20;
 
+/**
+ * Entry data on its way to one follower of a group. What a slow one lacks beyond it stays in the log instead of in front
+ * of the heartbeats of all groups; less than what may wait for one peer, where it would be dropped and sent again.
+ */
+export const INFLIGHT_BYTES_MAX = 16 * MIB;
+
 /** Every limit of the replication layer with its default, unit and reason. */
 export const HOST_DEFAULTS: HostLimits = {
   /** Milliseconds. Fine enough that evidence of a dead leader acts within tens of milliseconds. */

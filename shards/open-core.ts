@@ -1,4 +1,5 @@
 import type { HostLink } from "./host-link.ts";
+import { INFLIGHT_BYTES_MAX } from "./limits.ts";
 import type { GroupLog } from "./ports.ts";
 import { RaftCore } from "./raft/core.ts";
 import type { LogView } from "./raft/log-view.ts";
@@ -27,6 +28,7 @@ export function openCore(
       heartbeatTicks: limits.heartbeatTicks,
       maxMessageBytes: limits.appendBytesMax,
       maxInflightMessages: limits.inflightMessagesMax,
+      maxInflightBytes: Math.max(limits.appendBytesMax, INFLIGHT_BYTES_MAX),
       maxUncommittedBytes: limits.unappliedBytesMax,
       // One batch in the state machine's hands and one waiting for it.
       maxApplyBytes: limits.applyBytesMax * 2,

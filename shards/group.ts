@@ -374,9 +374,13 @@ export class GroupLoop implements Group {
     this.#proposer.stop(why);
     this.#reads.stop(why);
     this.#notices.tell({ kind: "stopped", why });
-    for (const snapshot of left) await snapshot[Symbol.asyncDispose]();
-    await this.#source.stop();
-    await this.#applier.stop();
+    // All of it, whatever fails: a state machine that was not told to stop would be handed the next entries.
+    const ended = await Promise.allSettled([
+      this.#applier.stop(),
+      this.#source.stop(),
+      ...left.map((snapshot) => snapshot[Symbol.asyncDispose]()),
+    ]);
+    for (const end of ended) if (end.status === "rejected") throw end.reason;
   }
 
   // ---------------------------------------------------------------------------------------------- inside

@@ -140,7 +140,7 @@ class NodeHost implements Host {
     this.#groups.delete(group);
     this.#forget(loop);
     const { unwritten } = loop;
-    await loop.stop("the group was closed");
+    await this.#end(loop, "the group was closed");
     // Its items of the running transaction come to rest before anybody opens it again.
     if (unwritten !== null) await this.#writeLast(unwritten);
     else await this.#idleLog();
@@ -353,9 +353,16 @@ class NodeHost implements Host {
   #stop(group: GroupLoop, error: Error): void {
     this.#forget(group);
     this.#event({ kind: "groupStopped", group: group.id, why: error.message, error });
-    group.stop(error.message).catch((failure: unknown) => {
+    void this.#end(group, error.message);
+  }
+
+  /** A snapshot that cannot be put away is told, and holds up nothing. */
+  async #end(group: GroupLoop, why: string): Promise<void> {
+    try {
+      await group.stop(why);
+    } catch (failure) {
       this.#event({ kind: "snapshotFailed", group: group.id, error: asError(failure) });
-    });
+    }
   }
 
   #forget(group: GroupLoop): void {

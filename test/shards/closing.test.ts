@@ -86,3 +86,43 @@ test("groups that close at once write what is left of each one after the other",
   expect(most).toBe(1);
   expect(groups.map((group) => log.open(group).hardState().commit)).toEqual([3, 3, 3]);
 });
+
+test("a group that closes lets go of everything, also when one snapshot cannot be put away", async () => {
+  const cluster = await TestCluster.of(3, { compactBytes: 1_000, keepBytes: 200 });
+  const leader = await cluster.electLeader();
+  const [late] = [1, 2, 3].filter((id) => id !== leader) as [number];
+  cluster.network.isolate(NodeId(late));
+  for (let at = 0; at < 50; at++) await cluster.propose(leader, `line ${at}`);
+  const machine = cluster.machine(leader);
+  const capture = machine.capture.bind(machine);
+  machine.capture = async () => {
+    const captured = await capture();
+    return {
+      ...captured,
+      [Symbol.asyncDispose]: async () => {
+        await captured[Symbol.asyncDispose]();
+        throw new Error("EIO: i/o error, unlink");
+      },
+    };
+  };
+  cluster.network.heal();
+  await cluster.tick(20);
+  expect(machine.openSnapshots).toBe(1);
+  // One entry is in the state machine's hands, the next one waits.
+  machine.hold();
+  const outcomes = ["first", "second"].map((line) => cluster.group(leader).propose(bytes(line)));
+  await cluster.settle();
+  const third = cluster.group(leader).propose(bytes("third"));
+  await cluster.tick(2);
+  await cluster.node(leader).host.closeGroup(GROUP);
+  const { calls } = machine;
+  machine.release();
+  await cluster.settle();
+  expect(machine.calls).toBe(calls);
+  expect(machine.openSnapshots).toBe(0);
+  expect(cluster.node(leader).events.slice(-2)).toMatchObject([
+    { kind: "snapshotFailed", error: { message: "EIO: i/o error, unlink" } },
+    { kind: "groupClosed" },
+  ]);
+  for (const outcome of [...outcomes, third]) expect(await outcome).toMatchObject({ kind: "unknown" });
+});

@@ -180,9 +180,15 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     version: programVersion(),
     startedAt,
     ready:
-      life.serving && controller.problems().length === 0 && stoppedShards(controller, roles).length === 0,
+      life.serving &&
+      controller.problems().length === 0 &&
+      stoppedShards(controller, roles).length === 0 &&
+      !isDrained(nodeId, catalogue, controller),
     notes: [
       ...(life.serving ? [] : ["starting or stopping"]),
+      ...(isLeaving(nodeId, catalogue)
+        ? ["this node leaves the cluster: stop it once /nodes lists it no more"]
+        : []),
       ...controller.problems(),
       ...stoppedShards(controller, roles),
       ...busyShards(controller, { busy, roles }),
@@ -447,6 +453,15 @@ function placeOf(
 
 const groupsOf = ({ shards }: { readonly shards: readonly { readonly group: number }[] }): number[] =>
   shards.map(({ group }) => group);
+
+function isLeaving(nodeId: number, catalogue: Catalogue): boolean {
+  return catalogue.node(nodeId)?.state === "leaving";
+}
+
+/** It leaves and holds nothing any more: from some moment on it hears of nothing that changes in the cluster. */
+function isDrained(nodeId: number, catalogue: Catalogue, controller: Controller): boolean {
+  return isLeaving(nodeId, catalogue) && controller.places().length === 0;
+}
 
 /** Those whose group takes no part any more: they serve again after a restart, of the shard or of the node. */
 function stoppedShards(controller: Controller, roles: Roles): readonly string[] {

@@ -128,6 +128,11 @@ test("a node that is removed is drained first, and the rest goes on", { timeout:
   });
   const shards = await cluster.untilVoters("c", 2);
   expect(shards.every(({ replicas }) => replicas.every(({ node_id }) => node_id !== 3))).toBe(true);
+  // What is made from now on it will not hear of: nobody is to be sent there.
+  await cluster.until("node 3 is not ready", async () => {
+    const answer = await fetch(`${cluster.member(3).process.url}/readyz`);
+    return answer.status === 503 && (await answer.text()).includes("this node leaves the cluster");
+  });
   await cluster.kill(cluster.member(3));
   await writer.more(10);
   const acknowledged = await writer.stop();

@@ -18,6 +18,12 @@ interface NodesAnswer {
   }[];
 }
 
+/** One that was told to leave is shown to leave, also when it is away. */
+function stateOf({ alive, state }: NodesAnswer["nodes"][number]): string {
+  if (alive) return state;
+  return state === "leaving" ? "leaving, unreachable" : "unreachable";
+}
+
 export function registerNodes(program: Command): void {
   const nodes = program.command("nodes").description("list the nodes of a cluster, and let one go");
 
@@ -32,7 +38,7 @@ export function registerNodes(program: Command): void {
         head,
         answer.nodes.map((node) => [
           node.node_id,
-          node.alive ? node.state : "unreachable",
+          stateOf(node),
           node.role,
           node.leader_of,
           node.replicas,

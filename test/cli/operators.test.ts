@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { Command } from "commander";
 import { describe, expect, test, vi } from "vitest";
 import { registerCollections } from "../../src/cli/collections.ts";
@@ -7,7 +10,7 @@ import { registerStatus } from "../../src/cli/status.ts";
 import { startRest, type Rest } from "../support/rest.ts";
 
 /** What the program writes to its output when it is run with these arguments against the node. */
-async function flotilla(rest: Rest, ...args: readonly string[]): Promise<string> {
+async function flotilla(rest: Pick<Rest, "url">, ...args: readonly string[]): Promise<string> {
   const program = new Command("flotilla").exitOverride();
   for (const register of [registerCollections, registerNodes, registerShards, registerStatus])
     register(program);
@@ -48,6 +51,25 @@ describe("flotilla nodes", () => {
     expect(more).toHaveLength(2);
     expect(await flotilla(rest, "nodes", "remove", "3")).toContain("node 3 is leaving");
     expect(cells(await flotilla(rest, "nodes", "list"))[3]?.slice(0, 2)).toEqual(["3", "leaving"]);
+  });
+
+  test("shows of a node that is away that it leaves", async () => {
+    const node = (id: number, alive: boolean, state: string) => ({
+      node_id: id,
+      alive,
+      state,
+      role: "voter",
+    });
+    const nodes = [node(1, true, "active"), node(2, false, "active"), node(3, false, "leaving")];
+    const server = createServer((_, answer) => answer.end(JSON.stringify({ result: { nodes } })));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    try {
+      const rows = cells(await flotilla({ url: `http://127.0.0.1:${port}` }, "nodes")).slice(1);
+      expect(rows.map((row) => row[1])).toEqual(["active", "unreachable", "leaving, unreachable"]);
+    } finally {
+      server.close();
+    }
   });
 
   test("passes on why a node cannot go, in the node's words", async () => {

@@ -16,7 +16,7 @@ export function registerRecover(program: Command): void {
     });
 }
 
-function show({ nodeId, dryRun, groups }: RecoveryReport): string {
+function show({ nodeId, dryRun, groups, missing }: RecoveryReport): string {
   const rows = groups.map(({ group, kind, voters, learners, last, uncertain }) => [
     group === 0 ? "0 (catalogue)" : String(group),
     voters.join(",") + (learners.length === 0 ? "" : ` +${learners.join(",")}`),
@@ -27,10 +27,23 @@ function show({ nodeId, dryRun, groups }: RecoveryReport): string {
   const lines = [
     table(["group", "members", "from now on", "last entry", "uncertain"], rows),
     "",
+    ...(missing.length === 0
+      ? []
+      : [`Not recovered, since node ${nodeId} has no replica: ${named(missing)}.`]),
     "Uncertain entries were never known to be committed; they count as committed from now on.",
     dryRun
       ? "Nothing was changed: --yes does it."
       : `Done. Start node ${nodeId}; remove the others (flotilla nodes remove) and never start them on their old data again.`,
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** `shard 1, 2 of docs; shard 0 of words` */
+function named(missing: RecoveryReport["missing"]): string {
+  const shards = new Map<string, number[]>();
+  for (const { collection, shard } of missing)
+    shards.set(collection, [...(shards.get(collection) ?? []), shard]);
+  return [...shards]
+    .map(([collection, numbers]) => `shard ${numbers.join(", ")} of ${collection}`)
+    .join("; ");
 }

@@ -20,6 +20,9 @@ test(
     });
     expect(created.status).toBe(200);
     await cluster.untilVoters("c", 3);
+    // One replica of each shard: with two nodes two of them go.
+    const single = { vectors: { size: 4, distance: "Dot" }, shard_number: 3, replication_factor: 1 };
+    expect((await cluster.client.call("PUT", "/collections/single", single)).status).toBe(200);
     const points = Array.from({ length: 50 }, (_, id) => ({ id, vector: [id, 1, 2, 3] }));
     expect((await cluster.client.upsert("c", points)).status).toBe(200);
     await cluster.untilEqual("c");
@@ -38,9 +41,15 @@ test(
     await expect(recover("--yes")).rejects.toThrow(/in use by process/);
     for (const member of [...cluster.running]) await cluster.kill(member);
 
-    const planned = JSON.parse(await recover("--json")) as { readonly groups: readonly object[] };
-    expect(planned.groups).toMatchObject([{ group: 0, kind: "recovered", voters: [1, 2, 3] }, {}, {}]);
-    expect(await recover()).toMatch(/Nothing was changed: --yes does it/);
+    const planned = JSON.parse(await recover("--json")) as {
+      readonly groups: readonly object[];
+      readonly missing: readonly object[];
+    };
+    expect(planned.groups).toMatchObject([{ group: 0, kind: "recovered", voters: [1, 2, 3] }, {}, {}, {}]);
+    expect(planned.missing).toMatchObject([{ collection: "single" }, { collection: "single" }]);
+    const shown = await recover();
+    expect(shown).toMatch(/Not recovered, since node 2 has no replica: shard \d, \d of single\./);
+    expect(shown).toMatch(/Nothing was changed: --yes does it/);
     expect(await recover("--yes")).toMatch(/Done\. Start node 2/);
 
     await cluster.start(survivor, { join: [] });
@@ -57,7 +66,7 @@ test(
     const again = JSON.parse(await recoverJson(survivor.dataDir, cluster)) as {
       readonly groups: readonly object[];
     };
-    expect(again.groups).toMatchObject([{ voters: [2] }, { voters: [2] }, { voters: [2] }]);
+    expect(again.groups).toMatchObject(Array.from({ length: 4 }, () => ({ voters: [2] })));
   },
 );
 

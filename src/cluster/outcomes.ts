@@ -186,7 +186,7 @@ export function asApiError(error: unknown): unknown {
     case "STORE_FULL":
       return new ApiError("OUT_OF_SPACE", message, {}, options);
     case "TOO_LARGE":
-      return new ApiError("TOO_LARGE", message, {}, options);
+      return new ApiError("TOO_LARGE", `Payload error: ${message}`, {}, options);
     case "DEADLINE":
     case "ABORTED":
       return new ApiError("DEADLINE_EXCEEDED", `Timeout error: ${message}`, {}, options);

@@ -16,6 +16,8 @@ export type EngineErrorCode =
   | "CLOSED"
   /** A query that may not reach native code: length, element or limit; the message says what would be right. */
   | "BAD_QUERY"
+  /** What was asked for is more than one answer may hold; nothing was changed. */
+  | "TOO_LARGE"
   /** The native index refused a call that was checked before. */
   | "GRAPH_FAILED"
   /** A snapshot's files are not what its manifest says; nothing was changed. */

@@ -48,6 +48,8 @@ export interface EngineOptions {
   readonly batchMax: number;
   /** Most ids of one retrieve, and largest page of a scroll. */
   readonly pageMax: number;
+  /** Payloads, vectors and points of one answer, bytes: it is copied between threads and written in one piece. */
+  readonly answerBytesMax: number;
 }
 
 export const ENGINE_DEFAULTS: EngineOptions = {
@@ -74,6 +76,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   efMax: 16_384,
   batchMax: 1_024,
   pageMax: 16_384,
+  answerBytesMax: 64 * 2 ** 20,
 };
 
 /**

@@ -1,4 +1,5 @@
 /** Answers searches from graph and tail together, or exactly; equal inputs give equal outputs. */
+import { AnswerBytes } from "./answer-bytes.ts";
 import { EngineError } from "./errors.ts";
 import type { HnswGraph } from "./hnsw.ts";
 import { NativeDistance } from "./hnsw.ts";
@@ -7,12 +8,10 @@ import { Nearest } from "./nearest.ts";
 import { compareIds } from "./order.ts";
 import { isComplete } from "./parts.ts";
 import type { ShardParts } from "./parts.ts";
-import { selectPayload } from "./json.ts";
 import { arenaFor } from "./tail.ts";
 import type { SearchOptions } from "./surface.ts";
 import type { ScoredPoint, SearchQuery } from "./types.ts";
 import { ELEMENT_RULE, passes, prepared, scoreOf, vectorFault } from "./vectors.ts";
-import { payloadOf } from "./writer.ts";
 
 const DEFAULT_EF = 100;
 /** Candidates beyond those wanted that are scored again, since the scan rounds differently from the graph. */
@@ -43,6 +42,7 @@ export class Searcher {
     signal?.throwIfAborted();
     this.#check(queries);
     const answers: ScoredPoint[][] = [];
+    const answered = new AnswerBytes(options.answerBytesMax);
     let startedMs = clock.nowMs();
     graphs.lastSearchMs = startedMs;
     for (const query of queries) {
@@ -56,7 +56,7 @@ export class Searcher {
       const walked = exact ? null : this.#byGraph(query);
       const found =
         walked !== null && this.#isFull(query, walked) ? walked : await this.#exactly(query, signal);
-      answers.push(this.#answer(query, found));
+      answers.push(this.#answer(query, found, answered));
     }
     return answers;
   }
@@ -202,7 +202,7 @@ export class Searcher {
     return kept;
   }
 
-  #answer(query: SearchQuery, { distances, labels }: Nearest): ScoredPoint[] {
+  #answer(query: SearchQuery, { distances, labels }: Nearest, answered: AnswerBytes): ScoredPoint[] {
     const { live, spec, store } = this.#parts;
     const points: ScoredPoint[] = [];
     let skip = query.offset;
@@ -214,9 +214,10 @@ export class Searcher {
       if (!passes(score, query.scoreThreshold, spec.distance)) break;
       if (skip-- > 0) continue;
       const text = query.withPayload.kind === "none" ? null : store.payload(label);
-      const payload = selectPayload(payloadOf(text), query.withPayload);
+      const payload = answered.payload(text, query.withPayload);
       const found = { id, version: live.version(label), score, payload };
       const vector = query.withVector ? store.vector(label) : undefined;
+      answered.point(vector);
       points.push(vector === undefined ? found : { ...found, vector });
     }
     return points;

@@ -1,7 +1,7 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { AnswerBytes } from "./answer-bytes.ts";
 import { EngineError, errorOf, invariant } from "./errors.ts";
-import { selectPayload } from "./json.ts";
 import { closeShardData, openShardData } from "./open-shard.ts";
 import type { OpenedShard, OpeningParts } from "./open-shard.ts";
 import { ENGINE_DEFAULTS } from "./options.ts";
@@ -28,7 +28,9 @@ import type {
   VectorSpec,
   WriteOutcome,
 } from "./types.ts";
-import { payloadOf } from "./writer.ts";
+
+/** Rows bring their payloads: all of a page at once could be more than its answer may be. */
+const SCROLL_ROWS = 128;
 
 /** The state machine of one shard: point store, graph and exact tail behind one surface. */
 export class ShardEngine implements Engine {
@@ -158,9 +160,10 @@ export class ShardEngine implements Engine {
     this.#mustRun();
     this.#checkPage(ids.length);
     const points: StoredPoint[] = [];
+    const answered = this.#answer();
     for (const id of ids) {
       const row = this.#shard.parts.store.find(id);
-      if (row !== undefined) points.push(this.#shown(row, options));
+      if (row !== undefined) points.push(this.#shown(row, options, answered));
     }
     return points;
   }
@@ -168,9 +171,16 @@ export class ShardEngine implements Engine {
   scroll(from: PointId | null, limit: number, options: ReadOptions): ScrollPage {
     this.#mustRun();
     this.#checkPage(limit);
-    const rows = this.#shard.parts.store.pointsFrom(from, limit + 1);
-    const next = rows.length > limit ? (rows[limit]?.id ?? null) : null;
-    return { points: rows.slice(0, limit).map((row) => this.#shown(row, options)), next };
+    const { store } = this.#shard.parts;
+    const answered = this.#answer();
+    const points: StoredPoint[] = [];
+    for (let next = from; ;) {
+      const wanted = Math.min(SCROLL_ROWS, limit - points.length);
+      const rows = store.pointsFrom(next, wanted + 1);
+      for (const row of rows.slice(0, wanted)) points.push(this.#shown(row, options, answered));
+      next = rows[wanted]?.id ?? null;
+      if (next === null || points.length === limit) return { points, next };
+    }
   }
 
   count(): number {
@@ -309,10 +319,15 @@ export class ShardEngine implements Engine {
     return this.close();
   }
 
-  #shown(row: PointRow, { withPayload, withVector }: ReadOptions): StoredPoint {
-    const payload = withPayload.kind === "none" ? null : selectPayload(payloadOf(row.payload), withPayload);
+  #answer(): AnswerBytes {
+    return new AnswerBytes(this.#opening.options.answerBytesMax);
+  }
+
+  #shown(row: PointRow, { withPayload, withVector }: ReadOptions, answered: AnswerBytes): StoredPoint {
+    const payload = answered.payload(row.payload, withPayload);
     const shown = { id: row.id, version: row.version, payload };
     const vector = withVector ? this.#shard.parts.store.vector(row.label) : undefined;
+    answered.point(vector);
     return vector === undefined ? shown : { ...shown, vector };
   }
 

@@ -97,7 +97,7 @@ export interface Engine extends AsyncDisposable {
    * outcome is forgotten. Waits while the tail is at its limit. Throws EngineError after a storage fault.
    */
   applyEntries(entries: readonly EngineEntry[]): Promise<readonly (WriteOutcome | null)[]>;
-  /** One list of hits per query. Throws BAD_QUERY before anything is searched. */
+  /** One list of hits per query. Throws BAD_QUERY before anything is searched, TOO_LARGE here and below. */
   search(
     queries: readonly SearchQuery[],
     options?: SearchOptions,

@@ -252,10 +252,22 @@ function send(answer: Answer, reply: FastifyReply, sendTimeoutMs: number): Fasti
   reply.header("content-type", JSON_TYPE);
   if ("bare" in answer) return reply.send(JSON.stringify(answer.bare));
   if (answer.headers !== undefined) reply.headers(answer.headers);
-  const body = envelope(JSON.stringify(answer.result), reply.elapsedTime / 1000);
+  const body = envelope(written(answer.result), reply.elapsedTime / 1000);
   // Silence from now on is the client's, who does not read; Node resets this with the next request.
   if (body.length > LARGE_ANSWER_CHARACTERS) reply.raw.socket?.setTimeout(sendTimeoutMs);
   return reply.send(body);
+}
+
+/** Parts that are within bounds each may come from many shards. */
+function written(result: unknown): string {
+  try {
+    return JSON.stringify(result);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const why =
+      "the answer is longer than a text can be: ask for fewer points at a time, or for less of them";
+    throw new ApiError("TOO_LARGE", `Payload error: ${why}`, {}, { cause: error });
+  }
 }
 
 function bodyOf<P extends Permit<Action>, Q, B>(definition: Definition<P, Q, B>, body: unknown): B {

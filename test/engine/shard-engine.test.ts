@@ -413,6 +413,44 @@ describe("searching", () => {
     await refused(engine.search([{ ...query(at(0)), ...wrong }])).toThrow(message);
   });
 
+  test("an answer that would be too large is refused, whoever asks for it; what fits is answered", async () => {
+    using directory = temporaryDirectory();
+    // 6 floats, 256 for the point, and a payload of 1,008: two of them fit, a third does not.
+    await using engine = await openEngine(directory.path, { options: { answerBytesMax: 2_600 } });
+    const points = [1, 2, 3].map((n) => [n, at(n), { text: "x".repeat(997) }] as const);
+    await engine.applyEntries([entry(1, upsert(...points))]);
+    const refusal = { code: "TOO_LARGE", message: expect.stringContaining("more than 2600 bytes") };
+    const whole = (limit: number) => query(at(0), { limit, ...ALL });
+    await refused(engine.search([whole(3)])).toMatchObject(refusal);
+    await refused(engine.search([whole(2), whole(1)])).toMatchObject(refusal);
+    expect(() => engine.retrieve([1, 2, 3], ALL)).toThrow(expect.objectContaining(refusal));
+    expect(() => engine.scroll(null, 3, ALL)).toThrow(expect.objectContaining(refusal));
+    expect((await engine.search([whole(2)]))[0]).toHaveLength(2);
+    expect(engine.retrieve([1, 2], ALL)).toHaveLength(2);
+    expect(engine.scroll(null, 2, ALL)).toMatchObject({ points: [{ id: 1 }, { id: 2 }], next: 3 });
+    const few = { withPayload: { kind: "include", keys: ["other"] }, withVector: true } as const;
+    expect(engine.scroll(null, 3, few).points).toHaveLength(3);
+  });
+
+  test("a page is as long as asked for, however it is read", async () => {
+    using directory = temporaryDirectory();
+    await using engine = await openEngine(directory.path);
+    await engine.applyEntries([entry(1, many(300))]);
+    const page = (from: PointId | null, limit: number) => {
+      const { points, next } = engine.scroll(from, limit, {
+        withPayload: { kind: "none" },
+        withVector: false,
+      });
+      return [points.length, points[0]?.id, points.at(-1)?.id, next];
+    };
+    expect(page(null, 129)).toEqual([129, 0, 128, 129]);
+    expect(page(100, 128)).toEqual([128, 100, 227, 228]);
+    expect(page(null, 300)).toEqual([300, 0, 299, null]);
+    expect(page(44, 256)).toEqual([256, 44, 299, null]);
+    expect(page(44, 1_000)).toEqual([256, 44, 299, null]);
+    expect(page(7, 0)).toEqual([0, undefined, undefined, 7]);
+  });
+
   test("an aborted search stops at its next slice with the signal's reason", async () => {
     using directory = temporaryDirectory();
     await using engine = await openEngine(directory.path, { options: { sliceMs: 0 } });

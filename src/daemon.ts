@@ -11,6 +11,7 @@ import { LoadShedder } from "./api/load-shedder.ts";
 import { VectorService } from "./api/vector-service.ts";
 import { Quotas } from "./api/quotas.ts";
 import { Access, type AccessEvents } from "./auth/access.ts";
+import { checkFree, named } from "./bind.ts";
 import { Catalogue } from "./catalog/catalogue.ts";
 import { Controller } from "./catalog/controller.ts";
 import { ClusterRouter } from "./cluster/cluster-router.ts";
@@ -24,8 +25,8 @@ import { ReadQueues } from "./cluster/read-queues.ts";
 import { Roles } from "./cluster/roles.ts";
 import type { NodeStatus } from "./cluster/types.ts";
 import { DataDirectory } from "./config/data-directory.ts";
-import { addressesOf, ConfigError, splitAddress } from "./config/load.ts";
-import { flagOf, type Config, type OptionName } from "./config/options.ts";
+import { addressesOf, splitAddress } from "./config/load.ts";
+import type { Config } from "./config/options.ts";
 import { Desk, type RunCommand } from "./desk.ts";
 import { encodeEntry } from "./engine/ops-codec.ts";
 import { serveGrpc } from "./grpc/server.ts";
@@ -111,6 +112,8 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   using _delay = reportDelay("front", { send: (report) => metrics.thread(report), waiting: () => 0 });
 
   const addresses = addressesOf(config);
+  // Before anybody is asked for a place: who cannot serve would stay behind as a member that is not there.
+  await failed.orDone(checkFree({ "grpc.addr": addresses.grpc, "http.addr": addresses.http }));
   const peerBound = await failed.orDone(
     named("cluster.peer_addr", addresses.peer, () =>
       threads.consensus.call("listen", {
@@ -387,28 +390,6 @@ async function frontEnds() {
   ]);
   return { serveHttp, GrpcApi };
 }
-
-/** Binds a port, or says which option names the one that cannot be bound. */
-async function named<T>(option: OptionName, address: string, bind: () => Promise<T>): Promise<T> {
-  try {
-    return await bind();
-  } catch (cause) {
-    const text =
-      cause instanceof Error ? `${"code" in cause ? String(cause.code) : ""} ${cause.message}` : "";
-    const code = Object.keys(ADDRESS_TROUBLE).find((known) => text.includes(known));
-    if (code === undefined) throw cause;
-    throw new ConfigError(`${option} ${address} ${ADDRESS_TROUBLE[code]}; choose another ${flagOf(option)}`, {
-      cause,
-    });
-  }
-}
-
-const ADDRESS_TROUBLE: Readonly<Record<string, string>> = {
-  EADDRINUSE: "is taken by another process",
-  EACCES: "may not be used by this user",
-  EADDRNOTAVAIL: "is not an address of this machine",
-  ENOTFOUND: "names no known host",
-};
 
 const accessEvents = (log: Log): AccessEvents => ({
   fileTrouble: (error) => log.error({ error: error.message }, "a changed file is not used"),

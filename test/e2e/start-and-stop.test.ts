@@ -98,6 +98,18 @@ describe("a start", () => {
     expect(node.readyLine).toContain("ready");
   });
 
+  test("on a taken port asks no cluster for a place: it would stay behind as a member that is not there", async () => {
+    await using member = await NodeProcess.start();
+    const port = new URL(member.url).port;
+    const join = /peer=(\S+)/.exec(member.readyLine)?.[1] ?? "";
+    const taken = await NodeProcess.run({ args: ["--http-addr", `127.0.0.1:${port}`, "--join", join] });
+    expect(complaint(taken)).toContain(`http.addr 127.0.0.1:${port} is taken by another process`);
+    const { result } = (await (await fetch(`${member.url}/nodes`)).json()) as {
+      result: { nodes: unknown[] };
+    };
+    expect(result.nodes).toHaveLength(1);
+  });
+
   test("with an unknown flag names the nearest", async () => {
     const { code, stderr } = await NodeProcess.run({ args: ["--limits-body-byte", "1"] });
     expect(code).toBe(1);

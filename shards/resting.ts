@@ -2,6 +2,7 @@ import type { HostLink } from "./host-link.ts";
 import type { GroupId, LogIndex, Message, NodeId, Quiesce } from "./ports.ts";
 import type { RaftCore } from "./raft/core.ts";
 import type { Envelope } from "./raft/message.ts";
+import { NOBODY } from "./raft/types.ts";
 
 /** What a peer's group, its core or its driver, has to say to this one. */
 export type Inbound = Message | (Envelope & Quiesce);
@@ -15,7 +16,7 @@ export interface RestingParts {
   readonly members: () => readonly NodeId[];
 }
 
-/** The token of a follower that was told to rest and cannot. No round of reads has it: theirs begin with a number. */
+/** The token of a follower that cannot rest though its leader does, or could again. No round of reads has it: theirs begin with a number. */
 const AWAKE = "awake";
 
 /**
@@ -25,7 +26,7 @@ const AWAKE = "awake";
  */
 export class Resting {
   readonly #parts: RestingParts;
-  /** Nothing has happened for so many ticks. */
+  /** Nothing has happened for so many ticks; on a follower, nor was anything heard. */
   #idleTicks = 0;
   #isResting = false;
 
@@ -57,7 +58,11 @@ export class Resting {
   /** True when this leader rests from now on, and needs no tick. */
   tick(): boolean {
     const { core, link, isIdle } = this.#parts;
-    if (!core.isLeader || !isIdle() || !core.isSettledLeader()) {
+    if (!core.isLeader) {
+      this.#remind();
+      return false;
+    }
+    if (!isIdle() || !core.isSettledLeader()) {
       this.#idleTicks = 0;
       return false;
     }
@@ -70,8 +75,24 @@ export class Resting {
   hear(message: Inbound): Message | null {
     if (message.kind === "quiesce") return this.#follow(message);
     if (this.#isResting && this.#isEcho(message)) return null;
+    if (!this.#parts.core.isLeader) this.#idleTicks = 0;
     if (!this.#isStranger(message)) this.rouse();
     return message;
+  }
+
+  /**
+   * A follower that something local woke hears nothing from a leader that rests, and a learner would go on ticking for
+   * ever: it does not stand for election. Waking the leader lets both of them rest again. Not before one that is awake
+   * would have been heard: a reminder that crosses its wish to rest would wake it, again and again.
+   */
+  #remind(): void {
+    const { core, link, group, isIdle } = this.#parts;
+    const { quiesceTicks, electionTicks } = link.limits;
+    if (++this.#idleTicks < Math.max(quiesceTicks, 2 * electionTicks) || !isIdle()) return;
+    this.#idleTicks = 0;
+    const { term, leader: to } = core;
+    if (to === NOBODY || !core.isMember(link.node)) return;
+    link.send({ group, message: { kind: "heartbeatResponse", from: link.node, to, term, readToken: AWAKE } });
   }
 
   #lead(): void {
@@ -99,15 +120,15 @@ export class Resting {
   }
 
   /**
-   * Who was removed and does not know it stands again and again. A known leader, for whom its node's beats vouch,
-   * shields from that whether time is counted here or not.
+   * Who was removed and does not know it stands, or reminds, again and again. A known leader, for whom its node's beats
+   * vouch, shields from that whether time is counted here or not.
    */
   #isStranger(message: Message): boolean {
-    return (
-      (message.kind === "voteRequest" || message.kind === "preVoteRequest") &&
-      !message.transfer &&
-      !this.#parts.core.isMember(message.from)
-    );
+    const { kind, from } = message;
+    const mayComeAgain =
+      kind === "heartbeatResponse" ||
+      ((kind === "voteRequest" || kind === "preVoteRequest") && !message.transfer);
+    return mayComeAgain && !this.#parts.core.isMember(from);
   }
 
   /** A late answer to a heartbeat from before this leader rested: it asks for nothing. */

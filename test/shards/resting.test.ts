@@ -130,6 +130,50 @@ describe("a group that rests wakes", () => {
     expect(await read).toEqual({ kind: "dropped", why: "deadline" });
   });
 
+  test("on a learner alone, which comes to rest again though its leader heard nothing of it", async () => {
+    const { cluster, leader } = await resting({ snapshotKeepTicks: 5 });
+    cluster.start(4);
+    await cluster.open(4, conf([]));
+    void cluster.group(leader).changeMembership([{ kind: "addLearner", node: NodeId(4) }]);
+    // Another group of the same nodes rests as well: their beats go on whatever this one does.
+    for (const id of [leader, 4]) await cluster.open(id, conf([leader, 4]), GroupId(2));
+    cluster.group(leader, GroupId(2)).campaign();
+    await cluster.tick(40);
+    await untilRest(cluster, [1, 2, 3, 4]);
+    expect(cluster.group(4, GroupId(2)).status()).toMatchObject({ leader, resting: true });
+    const { commit, term } = cluster.status(4);
+    const read = cluster.group(4).waitApplied((commit + 1) as typeof commit, { timeoutMs: 50 });
+    expect(restingOn(cluster)).not.toContain(4);
+    await cluster.tick(10);
+    expect(await read).toEqual({ kind: "dropped", why: "deadline" });
+    await untilRest(cluster, [1, 2, 3, 4]);
+    expect(cluster.status(leader)).toMatchObject({ role: "leader", term });
+  });
+
+  test("not for a learner that was removed and does not know it", async () => {
+    const { cluster, leader } = await resting({ snapshotKeepTicks: 5 });
+    cluster.start(4);
+    await cluster.open(4, conf([]));
+    void cluster.group(leader).changeMembership([{ kind: "addLearner", node: NodeId(4) }]);
+    await cluster.tick(20);
+    cluster.network.isolate(NodeId(4));
+    void cluster.group(leader).changeMembership([{ kind: "remove", node: NodeId(4) }]);
+    await cluster.tick(20);
+    await untilRest(cluster);
+    cluster.network.heal();
+    const before = cluster.network.sends.length;
+    await cluster.tick(50);
+    const sent = cluster.network.sends.slice(before);
+    expect(sent.some(({ from, to }) => from === 4 && to === leader)).toBe(true);
+    expect(
+      new Set(
+        sent
+          .filter(({ from }) => from !== 4)
+          .flatMap(({ messages }) => messages.map(({ message }) => message.kind)),
+      ),
+    ).toEqual(new Set(["beat"]));
+  });
+
   test("for a membership change, and the newcomer catches up", async () => {
     const { cluster, leader } = await resting();
     cluster.start(4);

@@ -91,6 +91,37 @@ describe("shrinking", () => {
     expect(cluster.groups.get(0)?.voters.includes(1)).toBe(false);
   });
 
+  test("a leaving node is let go of only when it holds no replica and follows no catalogue", () => {
+    const cluster = new ModelCluster(2);
+    cluster.found("a", 1, [1]);
+    cluster.settle();
+    cluster.command({ kind: "leaveNode", nodeId: 2 });
+    const removals = (view = cluster.view()) => plan(view).filter(({ kind }) => kind === "removeNode");
+    // Nothing else can be decided now: nobody leads the shard, and the catalogue's members are being exchanged.
+    const idle = (members: readonly number[], held: readonly number[]) => {
+      const view = cluster.view();
+      const groups = new Map(view.groups);
+      for (const [group, known] of groups)
+        groups.set(
+          group,
+          group === 0
+            ? { ...known, conf: { voters: members, learners: [], joint: false } }
+            : { ...known, leader: null },
+        );
+      const collections = view.collections.map((collection) => ({
+        ...collection,
+        placement: collection.placement.map((shard) => ({
+          ...shard,
+          replicas: held.map((node) => ({ node, founding: false })),
+        })),
+      }));
+      return { ...view, groups, collections };
+    };
+    expect(removals(idle([1], [1, 2]))).toEqual([]);
+    expect(removals(idle([1, 2], [1]))).toEqual([]);
+    expect(removals(idle([1], [1]))).toMatchObject([{ node: 2 }]);
+  });
+
   test("a leaving node that held one of two replicas gives it to the node that is left", () => {
     const cluster = new ModelCluster(3);
     cluster.found("a", 2, [1, 3]);
@@ -112,6 +143,19 @@ describe("shrinking", () => {
     cluster.deadForMs.set(3, 1_000);
     cluster.settle();
     expect(voters(cluster, "a")).toEqual([1, 2, 4]);
+  });
+
+  test("a dead node keeps its place for ever when replacing is off", () => {
+    const cluster = new ModelCluster(4);
+    cluster.replaceAfterMs = 0;
+    cluster.found("a", 3, [1, 2, 3]);
+    cluster.settle();
+    cluster.kill(3);
+    for (const deadForMs of [0, 1, 1e12]) {
+      cluster.deadForMs.set(3, deadForMs);
+      expect(cluster.settle()).toEqual([]);
+    }
+    expect(voters(cluster, "a")).toEqual([1, 2, 3]);
   });
 });
 

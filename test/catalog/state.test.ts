@@ -217,6 +217,15 @@ describe("nodes", () => {
     });
     expect(state.apply(3, command(3, { kind: "leaveNode", nodeId: 1 }))).toMatchObject({ code: "LAST_NODE" });
   });
+
+  test("that are leaving get nothing new", () => {
+    const state = new CatalogueState(withNodes(1, 2));
+    state.apply(1, command(1, create("a")));
+    state.apply(2, command(2, { kind: "leaveNode", nodeId: 2 }));
+    const place = { kind: "placeReplica", group: 1024, node: 2 } as const;
+    expect(state.apply(3, command(3, place))).toMatchObject({ code: "NODE_NOT_FOUND" });
+    expect(state.collection("a")?.placement[0]?.replicas).toHaveLength(1);
+  });
 });
 
 describe("placement", () => {

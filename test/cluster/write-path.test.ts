@@ -155,6 +155,52 @@ test("the ledger forgets the key that was not used for longest", () => {
   expect(() => ledger.claim(2, "c", bytes(2))).not.toThrow();
 });
 
+test("a leader that was replaced while it hung may have taken the write: it is no duplicate, and late it is unknown", async () => {
+  const roles = new Roles(() => 1);
+  const [group = -1] = collectionOf(1).shards.map((shard) => shard.group);
+  const asked: number[] = [];
+  const late = new AbortController();
+  const start = () => {
+    roles.changed(group, { role: "follower", leader: 2, term: 1 });
+    asked.length = 0;
+  };
+  const peers: Peers = {
+    stateOf: () => "open",
+    // Node 2 hangs, and this node hears that node 3 leads; there the entry is already, if node 3 answers at all.
+    call: async (node: number, _method: string, _request: unknown, { signal }: { signal: AbortSignal }) => {
+      asked.push(node);
+      if (node === 2) setImmediate(() => roles.changed(group, { leader: 3, term: 2 }));
+      else if (late.signal.aborted)
+        throw new NodeCallError({ code: "UNREACHABLE", node, sent: false }, "gone");
+      else return applied(5, true);
+      return await new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(new Error("given up"))),
+      );
+    },
+  };
+  const unused = () => Promise.reject(new Error("not asked"));
+  const consensus = {
+    ...{ propose: unused, readIndex: unused, waitApplied: unused, status: unused, statuses: unused },
+    ...{ changeMembership: unused, transfer: unused },
+  };
+  const timers = new QuickTimers();
+  const leaders = new Leaders({ nodeId: 1 }, { roles, peers, timers, replicasOf: () => [2, 3] });
+  const proposer = new Proposer(
+    { nodeId: 1, timeoutMs: 1_000, leaderMs: 5_000 },
+    { consensus, peers, roles, leaders, timers },
+  );
+  const propose = (signal: AbortSignal) =>
+    proposer.propose({ shard: 0, group }, new Uint8Array(1), {
+      ...{ wait: "applied", signal, caller: null, adds: true },
+    });
+  start();
+  expect(await propose(new AbortController().signal)).toMatchObject({ index: 5, repeated: true });
+  expect(asked).toEqual([2, 3]);
+  start();
+  late.abort();
+  await expect(propose(new AbortController().signal)).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+});
+
 describe("how proposals end", () => {
   const rejectedAs = (
     code: "VERSION_CONFLICT" | "POINT_NOT_FOUND" | "BAD_VECTOR" | "BAD_ENTRY",

@@ -97,7 +97,7 @@ describe("shrinking", () => {
     cluster.settle();
     cluster.command({ kind: "leaveNode", nodeId: 2 });
     const removals = (view = cluster.view()) => plan(view).filter(({ kind }) => kind === "removeNode");
-    // Nothing else can be decided now: nobody leads the shard, and the catalogue's members are being exchanged.
+    // Nothing else can be decided now: nobody leads.
     const idle = (members: readonly number[], held: readonly number[]) => {
       const view = cluster.view();
       const groups = new Map(view.groups);
@@ -105,7 +105,7 @@ describe("shrinking", () => {
         groups.set(
           group,
           group === 0
-            ? { ...known, conf: { voters: members, learners: [], joint: false } }
+            ? { ...known, leader: null, conf: { voters: members, learners: [], joint: false } }
             : { ...known, leader: null },
         );
       const collections = view.collections.map((collection) => ({

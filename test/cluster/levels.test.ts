@@ -1,6 +1,7 @@
 /** Each level in a state in which the next weaker one gives an older answer. */
 import { afterEach, expect, test } from "vitest";
 import { ApiError } from "../../src/api/errors.ts";
+import { freshRead } from "../../src/cluster/replica-reads.ts";
 import type { Consistency } from "../../src/cluster/types.ts";
 import { reading, start, stop, upsert, world, writing } from "./routing-support.ts";
 
@@ -79,4 +80,18 @@ test("a session of another collection is told so, at once by its shards or at th
     code: "DEADLINE_EXCEEDED",
     message: expect.stringMatching(/^Timeout error: the deadline passed: shard 0 .* index 99/),
   });
+});
+
+test("a session waits in each shard for what it saw there, and in one it has not seen for nothing", () => {
+  const atLeast = [
+    { shard: 2, index: 5 },
+    { shard: 0, index: 9 },
+  ];
+  const read = reading({ level: "session", atLeast });
+  const waits = [0, 1, 2].map((shard) => freshRead({ shard, group: 40 + shard }, read));
+  expect(waits.map(({ group, atLeast }) => [group, atLeast])).toEqual([
+    [40, 9],
+    [41, 0],
+    [42, 5],
+  ]);
 });

@@ -1,7 +1,7 @@
 /** A leader's side of the log: appending, sending, committing (Raft §5.3, §5.4.2). */
 import { before, plus } from "./index-math.ts";
 import { entriesBytes, payloadBytes } from "./sizes.ts";
-import { NOBODY, type Entry, type EntryKind, type LogIndex, type NodeId } from "./types.ts";
+import { NOBODY, type Entry, type EntryKind, type LogIndex } from "./types.ts";
 import { invariant } from "./invariant.ts";
 import type { CoreState } from "./state.ts";
 import type { Progress } from "./progress.ts";
@@ -123,10 +123,6 @@ export function leaveJointByItself(core: CoreState): void {
   const fits = appendOwn(core, [{ kind: "confChangeV2", data: NO_BYTES }]);
   invariant(fits, "an empty entry fits in any limit");
   broadcastAppend(core);
-}
-
-export function peerOf(core: CoreState, id: NodeId): Progress | undefined {
-  return id === core.id ? undefined : core.tracker.get(id);
 }
 
 const NO_ENTRIES: readonly Entry[] = [];

@@ -58,7 +58,6 @@ export const WRITE_QUERY = object({
 });
 
 type Read<S> = S extends Schema<infer T> ? T : never;
-export type PlainQuery = Read<typeof PLAIN_QUERY>;
 export type ReadQuery = Read<typeof READ_QUERY>;
 export type WriteQuery = Read<typeof WRITE_QUERY>;
 

@@ -153,6 +153,14 @@ describe("what a client writes is what the server reads", () => {
     const packed = Buffer.from([0x0a, 8, 0, 0, 0, 0x40, 0, 0, 0x40, 0x40]);
     expect([...QUERY.decode(Buffer.concat([one, packed, one])).vector]).toEqual([1, 2, 3, 1]);
   });
+  test("a vector in very many pieces takes no longer than their number, and no more memory than it needs", () => {
+    const sent = Float32Array.from({ length: 400_000 }, (_, at) => at);
+    const pieces = Buffer.alloc(5 * sent.length);
+    sent.forEach((value, at) => pieces.writeFloatLE(value, pieces.writeUInt8(0x0d, 5 * at)));
+    const { vector } = QUERY.decode(pieces);
+    expect(vector.buffer.byteLength).toBe(sent.byteLength);
+    expect(Buffer.from(vector.buffer).equals(Buffer.from(sent.buffer))).toBe(true);
+  });
 
   test("any bytes are a message or an ApiError that says what is wrong", () => {
     fc.assert(

@@ -15,6 +15,8 @@ export interface Field<T> {
   readonly absent: T;
   /** What the field is after this occurrence, given what it was before it. */
   read(reader: Reader, wireType: number, before: T): T;
+  /** Once the message is read to its end. */
+  finish?(value: T): T;
   /** Writes tag and value, or nothing for what is absent. */
   write(writer: Writer, value: T): void;
 }
@@ -174,18 +176,29 @@ export function floats(number: number): Field<Float32Array> {
     absent: NO_FLOATS,
     read(reader, wireType, before) {
       const more = wireType === FIXED32 ? Float32Array.of(reader.float()) : packed(reader, wireType);
-      if (before.length === 0) return more;
-      const both = new Float32Array(before.length + more.length);
-      both.set(before);
-      both.set(more, before.length);
-      return both;
+      return before.length === 0 ? more : joined(before, more);
     },
+    finish: (values) => (values.byteLength < values.buffer.byteLength ? values.slice() : values),
     write(writer, values) {
       if (values.length === 0) return;
       writer.varint(tag);
       writer.floats(values);
     },
   };
+}
+
+/**
+ * `before` continued, in its own memory while that has room, and else in twice as much: a vector that comes in as many
+ * pieces as it has elements must not be copied as many times.
+ */
+function joined(before: Float32Array, more: Float32Array): Float32Array {
+  const length = before.length + more.length;
+  const room = before.buffer.byteLength / Float32Array.BYTES_PER_ELEMENT;
+  const memory = length <= room ? before.buffer : new Float32Array(2 * length).buffer;
+  const both = new Float32Array(memory, 0, length);
+  if (memory !== before.buffer) both.set(before);
+  both.set(more, before.length);
+  return both;
 }
 
 function packed(reader: Reader, wireType: number): Float32Array {

@@ -37,6 +37,9 @@ export function message<const F extends Readonly<Record<string, Field<unknown>>>
   const fields = names.map((name) => definition[name] as Field<unknown>);
   const byNumber: (number | undefined)[] = [];
   fields.forEach(({ number }, at) => (byNumber[number] = at));
+  const finished = fields.flatMap((field, at) =>
+    "finish" in field ? [{ name: names[at] as string, field }] : [],
+  );
   const blank = Object.fromEntries(names.map((name, at) => [name, fields[at]?.absent]));
 
   const read = (reader: Reader): Shape<F> => {
@@ -58,6 +61,7 @@ export function message<const F extends Readonly<Record<string, Field<unknown>>>
         throw error;
       }
     }
+    for (const { name, field } of finished) out[name] = field.finish?.(out[name]);
     return out as Shape<F>;
   };
   const write = (to: Writer, value: Shape<F>): void => {

@@ -4,6 +4,7 @@
  */
 import type { Metadata } from "@grpc/grpc-js";
 import type { AdminService } from "../api/admin-service.ts";
+import type { Limits } from "../api/limits.ts";
 import type { VectorService } from "../api/vector-service.ts";
 import {
   authorize,
@@ -82,8 +83,8 @@ export interface Method {
   grant(who: Principal, collection: string): Granted;
 }
 
-/** Reads the message of a call that was let in. */
-export type Granted = (message: Buffer) => Begun;
+/** Reads the message of a call that was let in; {@link partsMax} bounds what comes of it. */
+export type Granted = (message: Buffer, limits: Limits) => Begun;
 
 export interface Begun {
   readonly timeoutMs: number | null;
@@ -120,8 +121,8 @@ export function method<P extends Permit<Action>, Q extends WithOptions, R>(
     concerns: (message) => (rule.on === "collection" ? peekText(message, COLLECTION_FIELD) : null),
     grant(who, collection) {
       const permit = rule.grant(who, collection);
-      return (message) => {
-        const read = request.decode(message);
+      return (message, limits) => {
+        const read = request.decode(message, partsMax(limits));
         return {
           timeoutMs: read.options?.timeoutMs ?? null,
           target: () => targetOf(read),
@@ -134,6 +135,10 @@ export function method<P extends Permit<Action>, Q extends WithOptions, R>(
     },
   };
 }
+
+/** A query has a point and a selector of payload, a point its id, an operation its own message, a session its shards. */
+const partsMax = ({ batchPoints, batchQueries, batchOperations }: Limits): number =>
+  4 * (batchPoints + batchQueries + batchOperations) + 4_096;
 
 /** Under the names that the paths of the REST API have for them. */
 function targetOf(request: object): Readonly<Record<string, string>> {

@@ -166,7 +166,7 @@ class Calls {
     }
     try {
       await new Promise<void>((resolve) => this.#turns.whenDue(message.length, resolve));
-      const begun = granted(message);
+      const begun = granted(message, limits);
       target = begun.target;
       using waiting = new Waiting(call, this.#deadline(call, begun.timeoutMs));
       const { service, admin } = this.#parts;

@@ -183,6 +183,32 @@ describe("limits", () => {
     ]);
   });
 
+  test("of what a message is made of: more parts than any request has are not read", async () => {
+    const most = { batchPoints: 2, batchQueries: 1, batchOperations: 1 };
+    await using small = await startGrpc({ limits: most });
+    await small.call("Collections/Create", { ...C, dimension: 2, distance: "DISTANCE_DOT" });
+    const empty = Array.from({ length: 5_000 }, () => ({}));
+    for (const [path, request, field] of [
+      ["Points/SearchBatch", { ...C, queries: empty }, "queries"],
+      ["Points/Upsert", { ...C, points: empty }, "points"],
+      ["Points/Delete", { ...C, ids: empty }, "ids"],
+      ["Points/Batch", { ...C, operations: empty }, "operations"],
+      ["Collections/ChangeAliases", { actions: empty }, "actions"],
+    ] as const) {
+      const { code, details } = await small.call(path, request);
+      expect([code, details]).toEqual([
+        "RESOURCE_EXHAUSTED",
+        expect.stringContaining(`\`${field}[4112]\` is one too many: no request within the limits`),
+      ]);
+    }
+    // As many parts as the limits allow, and each of them with all it may have.
+    const text = (length: number) => ({ text: "x".repeat(length) });
+    const withPayload = { mode: "MODE_INCLUDE", keys: ["a", "b"] };
+    const session = Array.from({ length: 1_024 }, (_, shard) => ({ shard }));
+    const full = { ...C, queries: [{ point: text(9), withPayload }], options: { session } };
+    expect((await small.call("Points/SearchBatch", full)).code).toBe("NOT_FOUND");
+  });
+
   test("of reads of a collection that is busy, and of nothing else", async () => {
     await using busy = await startGrpc({
       shedParts: { isBusy: (collection) => collection === C.collection, shed: () => undefined },

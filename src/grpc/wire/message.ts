@@ -17,7 +17,8 @@ export interface Message<T> extends Scalar<T> {
   readonly fields: readonly Described[];
   /** Which of several fields may be set only one at a time, by the name of the group. */
   readonly oneof: string | null;
-  decode(bytes: Buffer): T;
+  /** TOO_LARGE when more than `partsMax` messages lie within it, before those beyond are read. */
+  decode(bytes: Buffer, partsMax?: number): T;
   encode(value: T): Buffer;
 }
 
@@ -85,9 +86,9 @@ export function message<const F extends Readonly<Record<string, Field<unknown>>>
       return value;
     },
     write: (to, value) => to.nested(() => write(to, value)),
-    decode(bytes) {
+    decode(bytes, partsMax) {
       try {
-        return read(new Reader(bytes));
+        return read(new Reader(bytes, partsMax));
       } catch (error) {
         throw told(error);
       }
@@ -138,7 +139,7 @@ export const mapped = <T, U>(of: Message<T>, from: (value: T) => U, to: (value: 
   zero: from(of.zero),
   read: (reader) => from(of.read(reader)),
   write: (target, value) => of.write(target, to(value)),
-  decode: (bytes) => from(of.decode(bytes)),
+  decode: (bytes, partsMax) => from(of.decode(bytes, partsMax)),
   encode: (value) => of.encode(to(value)),
 });
 

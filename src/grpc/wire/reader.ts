@@ -15,11 +15,15 @@ const SAFE_HIGH = 2 ** 32;
 export class Reader {
   readonly #bytes: Buffer;
   readonly #view: DataView;
+  readonly #partsMax: number;
+  #parts = 0;
   at = 0;
   end: number;
 
-  constructor(bytes: Buffer) {
+  /** `partsMax`: so many messages may lie within the one that is read. */
+  constructor(bytes: Buffer, partsMax = Infinity) {
     this.#bytes = bytes;
+    this.#partsMax = partsMax;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.end = bytes.length;
   }
@@ -84,6 +88,13 @@ export class Reader {
 
   /** Narrows the bounds to the message that begins here; returns the end to go back to with {@link leave}. */
   enter(): number {
+    // An empty one takes two bytes here and fifty times as many as an object.
+    if (++this.#parts > this.#partsMax)
+      throw new WireError(
+        "TOO_LARGE",
+        `is one too many: no request within the limits (options \`limits.batch_points\`, ` +
+          `\`limits.batch_queries\`, \`limits.batch_operations\`) has more than ${this.#partsMax} parts`,
+      );
     const outer = this.end;
     const length = this.#length();
     if (length > outer - this.at) throw broken("a message breaks off");

@@ -151,6 +151,7 @@ export class Metrics {
   readonly #gauges = new Map<Name, Gauge>();
   readonly #histograms = new Map<Name, Histogram>();
   readonly #refresh = new Set<() => Promise<void>>();
+  #scrape: Promise<string> | null = null;
 
   constructor() {
     const registers = [this.#registry];
@@ -181,8 +182,13 @@ export class Metrics {
   beforeScrape(refresh: () => Promise<void>): void {
     this.#refresh.add(refresh);
   }
-  /** The text of `/metrics`. */
-  async text(): Promise<string> {
+  /** The text of `/metrics`. Scrapes at the same time are one: the second would reset what the first has set. */
+  text(): Promise<string> {
+    this.#scrape ??= this.#refreshed().finally(() => (this.#scrape = null));
+    return this.#scrape;
+  }
+
+  async #refreshed(): Promise<string> {
     await Promise.all([...this.#refresh].map((refresh) => refresh()));
     return await this.#registry.metrics();
   }

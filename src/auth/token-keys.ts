@@ -86,12 +86,18 @@ export function parseJwks(text: string): readonly TokenKey[] {
   return keys;
 }
 
-const TYPES: readonly unknown[] = ["RSA", "EC", "OKP"];
+/** What can be used, by type: an issuer may have others in the same set, which are for others (RFC 7517 §5). */
+const CURVES = new Map<unknown, unknown>([
+  ["RSA", undefined],
+  ["EC", "P-256"],
+  ["OKP", "Ed25519"],
+]);
 
 function signingKey(entry: unknown): readonly TokenKey[] {
   if (typeof entry !== "object" || entry === null) throw new KeyFileError("`keys` must list objects");
   const jwk = entry as Readonly<Record<string, unknown>>;
-  if (!TYPES.includes(jwk["kty"]) || (jwk["use"] ?? "sig") !== "sig") return [];
+  const { kty, crv } = jwk;
+  if (!CURVES.has(kty) || CURVES.get(kty) !== crv || (jwk["use"] ?? "sig") !== "sig") return [];
   if (Array.isArray(jwk["key_ops"]) && !jwk["key_ops"].includes("verify")) return [];
   if ("d" in jwk) throw new KeyFileError("it holds a private key; a node needs the public keys only");
   const kid = jwk["kid"] ?? null;

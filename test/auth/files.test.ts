@@ -64,6 +64,9 @@ describe("a key set", () => {
         jwk(RSA.publicKey, { kid: "enc", use: "enc" }),
         jwk(RSA.publicKey, { kid: "pss", alg: "PS256" }),
         { kty: "oct", k: "c2VjcmV0", kid: "symmetric" },
+        jwk(generateKeyPairSync("ec", { namedCurve: "P-384" }).publicKey, { kid: "e384", alg: "ES384" }),
+        jwk(generateKeyPairSync("ed448").publicKey, { kid: "ed448" }),
+        { kty: "EC", crv: "of tomorrow", x: "AA", y: "AA", kid: "new" },
       ),
     );
     expect(set.map(({ algorithm, kid }) => [algorithm, kid])).toEqual([

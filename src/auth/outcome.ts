@@ -14,12 +14,19 @@ export function afterFailure(error: unknown): Happened {
     return { outcome: "unknown", status: ERRORS.INTERNAL.http, code: "INTERNAL", index: null, why: null };
   const { code, message, details } = error;
   return {
-    outcome: code === "OUTCOME_UNKNOWN" ? "unknown" : "failed",
+    outcome: outcomeOf(error),
     status: ERRORS[code].http,
     code,
     index: places(details),
     why: message,
   };
+}
+
+function outcomeOf({ code, details }: ApiError): Happened["outcome"] {
+  if (code === "OUTCOME_UNKNOWN") return "unknown";
+  // Some rights are known to be needed only once the body is read; of several shards one may have done its part.
+  const refused = (code === "UNAUTHENTICATED" || code === "FORBIDDEN") && details.shards === undefined;
+  return refused ? "refused" : "failed";
 }
 
 function places({ unknown }: ErrorDetails): string | null {

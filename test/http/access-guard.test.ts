@@ -88,6 +88,22 @@ describe("the audit log", () => {
       expect(text.replaceAll('"manage"', "")).not.toContain(secret);
   });
 
+  test("says refused also of what only the body shows to need another right", async () => {
+    const { audit, lines } = auditLog();
+    await using rest = await guarded({ audit });
+    await rest.call("PUT", "/collections/cities", CITY, MANAGE);
+    const own = token({ sub: "app", access: [{ collection: "cities", access: "rw" }] });
+    const fewer = { params: { replication_factor: 1 } };
+    const answer = await rest.call("PATCH", "/collections/cities", fewer, { "api-key": own });
+    expect(answer.status).toBe(403);
+    expect(lines().at(-1)).toMatchObject({
+      actor: "token:app",
+      action: "configure",
+      outcome: "refused",
+      code: "FORBIDDEN",
+    });
+  });
+
   test("has a line for every route that changes something, and none for looking", async () => {
     const { audit, lines } = auditLog();
     await using rest = await guarded({ audit });

@@ -13,7 +13,7 @@ import {
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
-import type { RequestListener } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import { ApiError } from "../api/errors.ts";
@@ -86,6 +86,11 @@ class FrontEnd implements HttpServer {
   readonly #options: ServeHttpOptions;
   readonly #app: FastifyInstance;
   readonly #stopFollowing: () => void;
+  /** The latest request of each connection. */
+  readonly #latest = new WeakMap<
+    Socket,
+    { readonly raw: IncomingMessage; readonly answer: ServerResponse }
+  >();
   #closing: Promise<void> | null = null;
   #requests = 0;
 
@@ -109,7 +114,11 @@ class FrontEnd implements HttpServer {
       return503OnClosing: false,
       routerOptions: { maxParamLength: http.headerBytes },
       genReqId: () => `${process.pid.toString(36)}-${(++this.#requests).toString(36)}`,
-      clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket),
+      clientErrorHandler: (error, socket) => {
+        // In the place of an answer that is still to come it would be taken for that one.
+        if (this.#owesAnswer(socket)) socket.destroy();
+        else answerBrokenRequest(error, socket);
+      },
       // Schemas here check by themselves (schema.ts); without this the start loads two compilers that are never used.
       schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
       frameworkErrors: (error, request, reply) => this.#fail(error, request, reply),
@@ -166,6 +175,7 @@ class FrontEnd implements HttpServer {
 
     const table = routes({ metricsText, limits });
     app.addHook("onRequest", (request, reply, next) => {
+      this.#latest.set(request.raw.socket, { raw: request.raw, answer: reply.raw });
       reply.raw.once("close", () => {
         if (!reply.raw.writableFinished) this.#done(request, reply, 499);
       });
@@ -223,6 +233,14 @@ class FrontEnd implements HttpServer {
     });
 
     for (const route of table) route.install(app, parts);
+  }
+
+  /** Whether a request that arrived as a whole waits for its answer on this connection. */
+  #owesAnswer(socket: Socket): boolean {
+    const latest = this.#latest.get(socket);
+    if (latest === undefined || latest.answer.writableFinished) return false;
+    // An answer gets the socket when it is its turn: until then one before it has it.
+    return latest.raw.complete || latest.answer.socket === null;
   }
 
   /** A path that is not served says so to those only who may know what is. */

@@ -150,6 +150,28 @@ describe("requests", () => {
     expect(await connection.closed).toMatch(/^HTTP\/1\.1 400 .*"code":"BAD_REQUEST"/s);
   });
 
+  test("what follows a request is not answered in its place: the write before it may have been carried out", async () => {
+    const body = JSON.stringify({ points: [{ id: 1, vector: [1, 0, 0, 0] }] });
+    const write =
+      "PUT /collections/p/points HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" +
+      `content-length: ${body.length}\r\n\r\n${body}`;
+    const half = "POST /collections/p/points/count HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (const next of ["hello\r\n\r\n", `${half}no length\r\n`]) {
+      const { release, arrived } = rest.cluster.hold();
+      const connection = rawConnection(rest.url);
+      connection.send(write);
+      await arrived;
+      connection.send(next);
+      expect(await connection.closed).not.toContain("HTTP/1.1");
+      release();
+    }
+    const after = rawConnection(rest.url);
+    after.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    await after.until(/200 OK/);
+    after.send("hello\r\n\r\n");
+    expect(await after.closed).toMatch(/HTTP\/1\.1 400 .*"code":"BAD_REQUEST"/s);
+  });
+
   test("headers over their limit are 413", async () => {
     const connection = rawConnection(rest.url);
     connection.send(`GET / HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(20_000)}\r\n\r\n`);

@@ -294,6 +294,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     guard: access.guard,
     shedder,
     deadlines: config.http,
+    limitFirstFrames,
     observe: (observation) => metrics.http(observation),
     defect: (error, call) => log.error({ err: error, ...call }, "call failed by a defect"),
   });

@@ -26,16 +26,37 @@ export interface Door {
 export interface AdmissionParts {
   readonly authenticator: Authenticator;
   readonly guard: Guard;
+  /**
+   * Resets a stream whose first frames announce more than they may, before a byte of them is gathered. Default: of
+   * calls that are open to anybody as much is gathered as of all others.
+   */
+  readonly limitFirstFrames?: (
+    call: object,
+    limit: {
+      readonly frames: number;
+      readonly bytesMax: number;
+      readonly exceeded: (why: string) => void;
+    },
+  ) => boolean;
   observe(observation: GrpcObservation): void;
 }
+
+/** Of a question that anybody may ask: the name of a service and room. */
+const PROBE_BYTES_MAX = 1_024;
 
 export class Admission {
   readonly #parts: AdmissionParts;
   readonly #doors: ReadonlyMap<string, Door>;
+  readonly #probes: ReadonlySet<string>;
   #refusals = 0;
 
-  constructor(doors: readonly Door[], parts: AdmissionParts) {
+  /** `probes`: paths that are open to anybody. */
+  constructor(
+    { doors, probes }: { readonly doors: readonly Door[]; readonly probes: readonly string[] },
+    parts: AdmissionParts,
+  ) {
     this.#doors = new Map(doors.map((door) => [door.path, door]));
+    this.#probes = new Set(probes);
     this.#parts = parts;
   }
 
@@ -58,7 +79,10 @@ export class Admission {
   /** Of other calls than through these doors nothing is asked here. */
   readonly interceptor: ServerInterceptor = (called, call) => {
     const door = this.#doors.get(called.path);
-    if (door === undefined) return new ServerInterceptingCall(call);
+    if (door === undefined) {
+      if (this.#probes.has(called.path)) this.#limit(call);
+      return new ServerInterceptingCall(call);
+    }
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
@@ -70,6 +94,12 @@ export class Admission {
         }),
     });
   };
+
+  /** A stranger's message would be gathered up to the largest that a node may send, and for as long as he likes. */
+  #limit(call: object): void {
+    const limit = { frames: 1, bytesMax: PROBE_BYTES_MAX, exceeded: () => undefined };
+    this.#parts.limitFirstFrames?.({ call }, limit);
+  }
 
   #refuse({ path, rule }: Door, metadata: Metadata, remote: string): StatusObject | null {
     const { guard } = this.#parts;

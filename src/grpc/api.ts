@@ -1,15 +1,12 @@
 /** The gRPC API for clients as one thing to put on a server. */
 import type { Server, ServerInterceptor } from "@grpc/grpc-js";
-import type { Authenticator } from "../auth/authenticator.ts";
-import { Admission } from "./admission.ts";
-import { Discovery, REFLECTION } from "./discovery.ts";
+import { Admission, type AdmissionParts } from "./admission.ts";
+import { Discovery, PROBES, REFLECTION } from "./discovery.ts";
 import type { Method } from "./method.ts";
 import { methods } from "./methods.ts";
 import { addMethods, type GrpcParts } from "./serve-methods.ts";
 
-export interface GrpcApiParts extends Omit<GrpcParts, "stopping" | "limits" | "admission"> {
-  readonly authenticator: Authenticator;
-}
+export type GrpcApiParts = Omit<GrpcParts, "stopping" | "limits" | "admission"> & AdmissionParts;
 
 export class GrpcApi implements Disposable {
   readonly #parts: GrpcParts;
@@ -22,7 +19,7 @@ export class GrpcApi implements Disposable {
     const { service, authenticator } = parts;
     this.#open = authenticator.open;
     this.#methods = methods(service.limits);
-    const admission = new Admission([...this.#methods, ...REFLECTION], parts);
+    const admission = new Admission({ doors: [...this.#methods, ...REFLECTION], probes: PROBES }, parts);
     this.#parts = { ...parts, admission, limits: service.limits, stopping: this.#stopping.signal };
     const services = ["Points", "Collections", "Cluster"].map((name) => `flotilla.v1.${name}`);
     this.#discovery = new Discovery({ service, authenticator, services, admission });

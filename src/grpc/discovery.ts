@@ -27,6 +27,9 @@ export const PROTO_FILES: readonly string[] = ["points", "collections", "cluster
 );
 
 const HEALTH = "/grpc.health.v1.Health";
+const HEALTH_METHODS = { Check: false, List: false, Watch: true };
+/** What anybody may ask. */
+export const PROBES: readonly string[] = Object.keys(HEALTH_METHODS).map((name) => `${HEALTH}/${name}`);
 /** Under both names that tools ask by. As the description of the REST API: for those who may know what there is. */
 export const REFLECTION: readonly Door[] = ["v1", "v1alpha"].map((version) => ({
   path: `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
@@ -65,8 +68,7 @@ export class Discovery implements Disposable {
   }
 
   addTo(server: Server): void {
-    const health = { Check: false, List: false, Watch: true };
-    const entries = Object.entries(health).map(
+    const entries = Object.entries(HEALTH_METHODS).map(
       ([name, streams]) => [name, `${HEALTH}/${name}`, false, streams] as const,
     );
     this.#add(server, entries, () => this.#refresh());

@@ -1,7 +1,7 @@
 /** Every method of the table times every kind of credential; and that a refusal comes before the message is read. */
 import { status as STATUS } from "@grpc/grpc-js";
 import { once } from "node:events";
-import { connect, type IncomingHttpHeaders } from "node:http2";
+import { connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { limits } from "../../src/api/limits.ts";
 import { methods } from "../../src/grpc/methods.ts";
@@ -179,6 +179,30 @@ test.each(table.map(({ path }) => path))(
     expect(await headOnly(path, { authorization: `Bearer ${token({ sub: "x" })}` })).toBe(
       "PERMISSION_DENIED",
     );
+  },
+);
+
+test.each(["Check", "List", "Watch"])(
+  "Health/%s is for anybody, and takes no more of a stranger than it can mean",
+  async (name) => {
+    const session = connect(`http://${grpc.server.address}`);
+    try {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": `/grpc.health.v1.Health/${name}`,
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.on("error", () => undefined);
+      const end = new Promise((resolve) => stream.on("close", resolve));
+      const prefix = Buffer.alloc(5);
+      prefix.writeUInt32BE(100 * 2 ** 20, 1);
+      stream.write(prefix);
+      await end;
+      expect(stream.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    } finally {
+      session.destroy();
+    }
   },
 );
 

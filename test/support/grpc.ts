@@ -10,6 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { loadSync, type MethodDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import { MemoryCluster } from "../../bench/support/memory-cluster.ts";
+import { limitFirstFrames } from "../../shards/adapters.ts";
 import { AdminService } from "../../src/api/admin-service.ts";
 import { limits, type Limits } from "../../src/api/limits.ts";
 import { LoadShedder, type ShedOptions, type ShedParts } from "../../src/api/load-shedder.ts";
@@ -172,6 +173,7 @@ export async function startGrpc(options: GrpcOptions = {}): Promise<Grpc> {
     guard: options.guard ?? new Guard(),
     shedder: new LoadShedder(options.shed ?? { inflightMax: 1_000, shedDelayMs: 60_000 }, options.shedParts),
     deadlines: options.deadlines ?? { deadlineMs: 60_000, deadlineMaxMs: 600_000 },
+    limitFirstFrames,
     observe: (observation) => observed.push(observation),
     defect: (error) => defects.push(error),
   });

@@ -10,6 +10,7 @@ import { between, within, type Limits } from "./limits.ts";
 import { checkCollectionName } from "./names.ts";
 import { checkPayload } from "./payloads.ts";
 import { checkedSearch, type SearchRequest } from "./searches.ts";
+import { SharedRun } from "./shared-run.ts";
 import { checkedWrite, checkSelector } from "./writes.ts";
 import type {
   CallOptions,
@@ -48,6 +49,10 @@ export class VectorService {
   readonly limits: Limits;
   readonly #redirectWrites: boolean;
   readonly #cluster: Cluster;
+  readonly #catchUp = new SharedRun(async (signal) => {
+    const linearizable = { signal, consistency: { level: "linearizable" } } as const;
+    for (const { name } of this.#cluster.collections()) await this.#cluster.count(name, linearizable);
+  });
 
   /** `redirectWrites`: what becomes of a write that another node leads and that does not say so itself. */
   constructor(
@@ -251,10 +256,12 @@ export class VectorService {
     return this.#cluster.node().version;
   }
 
-  /** Resolves when this node has seen, in every collection, all that was committed before the call. */
+  /**
+   * Resolves when this node has seen, in every collection, all that was committed before the call. Anybody may ask:
+   * it costs the cluster no more when many do.
+   */
   async caughtUp(_permit: ClusterPermit<"probe">, options: CallOptions): Promise<void> {
-    const linearizable = { signal: options.signal, consistency: { level: "linearizable" } } as const;
-    for (const { name } of this.#cluster.collections()) await this.#cluster.count(name, linearizable);
+    await this.#catchUp.join(options.signal);
   }
 
   async #update(collection: CollectionInfo, patch: CollectionPatch, options: CallOptions) {

@@ -4,7 +4,7 @@ import { limits } from "../../src/api/limits.ts";
 import type { JsonValue, PointId, ReadOptions, WriteOptions } from "../../src/api/types.ts";
 import { VectorService } from "../../src/api/vector-service.ts";
 import { Authenticator } from "../../src/auth/authenticator.ts";
-import { authorize, type Action, type CollectionPermit } from "../../src/auth/permit.ts";
+import { authorize, authorizeCluster, type Action, type CollectionPermit } from "../../src/auth/permit.ts";
 
 const principal = new Authenticator({}).identify({ apiKey: undefined, authorization: undefined });
 const permit = <A extends Action>(action: A): CollectionPermit<A> => authorize(principal, action, "c");
@@ -45,6 +45,22 @@ describe("metadata", () => {
     await patch({ a: null, b: null });
     expect(metadata()).toEqual({ e: [4] });
   });
+});
+
+test("however many ask whether the node has caught up, the cluster is asked twice at most", async () => {
+  let asked = 0;
+  const count = cluster.count.bind(cluster);
+  cluster.count = (...given) => {
+    asked++;
+    return count(...given);
+  };
+  const { release, arrived } = cluster.hold();
+  const probe = authorizeCluster(principal, "probe");
+  const all = Array.from({ length: 50 }, () => service.caughtUp(probe, read()));
+  await arrived;
+  release();
+  await Promise.all(all);
+  expect(asked).toBe(2);
 });
 
 describe("writes", () => {

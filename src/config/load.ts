@@ -128,6 +128,13 @@ function checkTogether(config: Config): void {
       `raft.keep_bytes is ${keepBytes}, which is more than raft.compact_bytes (${compactBytes})`,
     );
   }
+  const { deadlineMs, deadlineMaxMs } = config.http;
+  // A connection is cut that was silent for longer than any request may take.
+  if (deadlineMs > deadlineMaxMs) {
+    throw new ConfigError(
+      `http.deadline_ms is ${deadlineMs}, which is more than http.deadline_max_ms (${deadlineMaxMs})`,
+    );
+  }
   const { auth, tls, audit } = config;
   const keyed =
     auth.apiKey ?? auth.altApiKey ?? auth.readOnlyApiKey ?? auth.jwtPublicKeyFile ?? auth.jwtJwksFile;

@@ -103,6 +103,9 @@ describe("a bad value names option, value and bounds", () => {
         ],
       }),
     ).toThrow(/more than raft\.compact_bytes/);
+    expect(() => load({ flags: [["http.deadline_max_ms", "10s"]] })).toThrow(
+      /http\.deadline_ms is 60000, which is more than http\.deadline_max_ms \(10000\)/,
+    );
   });
 });
 

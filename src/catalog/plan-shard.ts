@@ -19,9 +19,9 @@ export function planShard(
   if (now === undefined || now.leader === null || now.conf === null || now.conf.joint) return null;
   const name = `shard ${shard} of ${collection.name}`;
   const parts = { view, now, placement, name, target: targetOf(view, collection, placement), load };
-  return (
-    relieve(parts) ?? finishDrop(parts) ?? promote(parts) ?? shrink(parts) ?? admit(parts) ?? grow(parts)
-  );
+  // What is made anew is made from the leader: nothing is given up for a copy of what is doubtful.
+  if (now.diverged.includes(now.leader)) return relieve(parts);
+  return finishDrop(parts) ?? promote(parts) ?? shrink(parts) ?? admit(parts) ?? grow(parts);
 }
 
 interface Parts {
@@ -56,7 +56,7 @@ function isUnwanted({ view, now }: Parts, node: number): boolean {
 /** A leader that diverged serves nobody: another voter leads from now on, also while it cannot be spared as a voter. */
 function relieve({ view, now, name }: Parts): Decision | null {
   const { group, leader, conf, diverged, peers } = now;
-  if (leader === null || conf === null || !diverged.includes(leader)) return null;
+  if (leader === null || conf === null) return null;
   const [heir] = peers.filter(
     ({ node }) =>
       conf.voters.includes(node) && !diverged.includes(node) && isAlive(view, node) && caughtUp(now, node),

@@ -214,6 +214,18 @@ describe("a replica that diverged", () => {
     for (const id of groups) expect(cluster.diverged.get(id)?.size).toBe(0);
   });
 
+  test("is no source of new ones: while it leads and nobody else can, nothing is given up", () => {
+    const cluster = new ModelCluster(4);
+    cluster.found("a", 3, [1, 2, 3]);
+    cluster.settle();
+    cluster.diverged.set(groupOf(cluster), new Set([1, 2, 3]));
+    expect(cluster.settle()).toEqual([]);
+    cluster.diverged.set(groupOf(cluster), new Set([1, 2]));
+    cluster.settle();
+    expect(voters(cluster, "a")).toContain(3);
+    expect(cluster.diverged.get(groupOf(cluster))?.size).toBe(0);
+  });
+
   test("keeps its vote while the others could not decide without it", () => {
     const cluster = new ModelCluster(3);
     cluster.found("a", 3, [1, 2, 3]);

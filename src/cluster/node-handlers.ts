@@ -60,14 +60,16 @@ export function nodeHandlers(parts: NodeHandlersParts): NodeCallHandlers {
       // Its log may run still; what it would say of the entry is not to be relied on.
       if (stopped !== null) return { kind: "stopped", why: stopped.why };
       try {
-        const outcome = await mapped(
-          consensus.propose(group, new Uint8Array(data), { wait, timeoutMs, signal }),
-        );
+        const outcome = await consensus.propose(group, new Uint8Array(data), { wait, timeoutMs, signal });
         admitted.settled(outcome);
         return outcome;
       } catch (error) {
-        admitted.failed(error);
-        throw error;
+        // A thread that ended may have taken the entry: that travels as it is, or the other node would hear of nothing
+        // that could have happened.
+        const gone = error instanceof Error && "code" in error && error.code === "THREAD_GONE";
+        const known = gone ? error : asApiError(error);
+        admitted.failed(known);
+        throw known;
       }
     },
     search: (asked, context) =>

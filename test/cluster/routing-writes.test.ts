@@ -172,6 +172,33 @@ describe("writes", () => {
     expect(world().group(group).entries).toHaveLength(2);
   });
 
+  test("a leader whose consensus thread ends may have taken the write: it is repeated, or its outcome is unknown", async () => {
+    const [group = 0] = await start(3);
+    const gone = () => Object.assign(new Error("the consensus thread ended"), { code: "THREAD_GONE" });
+    world().lead(group, 2);
+    world().onProposed = (_, node) => {
+      if (node !== 2) return;
+      world().lead(group, 3);
+      throw gone();
+    };
+    await world()
+      .router(1)
+      .write("c", [upsert(1)], writing());
+    expect(writesOf([group])).toEqual(new Map([[1, 1]]));
+
+    world().lead(group, 2);
+    const deadline = new AbortController();
+    world().onProposed = () => {
+      world().lead(group, null);
+      setImmediate(() => deadline.abort(new ApiError("DEADLINE_EXCEEDED", "too late")));
+      throw gone();
+    };
+    const write = world()
+      .router(1)
+      .write("c", [upsert(2)], writing({ signal: deadline.signal }));
+    await expect(write).rejects.toMatchObject({ code: "OUTCOME_UNKNOWN" });
+  });
+
   test("a leader that hangs is not waited for once another one leads", async () => {
     const [group = 0] = await start(3);
     world().lead(group, 2);

@@ -132,6 +132,9 @@ export class Proposer {
 
   async #here(place: Place, data: Uint8Array, { wait, signal }: ProposeEntry): Promise<Try> {
     const { timeoutMs } = this.#options;
+    const { stopped } = this.#parts.roles.of(place.group);
+    // As another node would be answered: its log may run still, but what it would say of the entry is in doubt.
+    if (stopped !== null) return this.#judged({ kind: "stopped", why: stopped.why }, place);
     // Proposing gives the bytes away; they may be needed again.
     const outcome = await this.#parts.consensus.propose(place.group, new Uint8Array(data), {
       wait,

@@ -112,6 +112,18 @@ describe("what an operator sees and asks for", () => {
       kind: "stopped",
       why: "diverged: as of entry 9",
     });
+    // The same for what reaches it without another node: what it would say of the entry is not to be relied on.
+    world().lead(group, 3);
+    const deadline = new AbortController();
+    const proposed: number[] = [];
+    world().onProposed = (_, node) => {
+      proposed.push(node);
+    };
+    setImmediate(() => setImmediate(() => deadline.abort(new ApiError("DEADLINE_EXCEEDED", "too late"))));
+    await expect(router.write("c", [upsert(3)], writing({ signal: deadline.signal }))).rejects.toMatchObject({
+      code: "DEADLINE_EXCEEDED",
+    });
+    expect(proposed).toEqual([]);
     // As closing it does.
     world().node(3).roles.forget(group);
     world().lead(group, 1);

@@ -10,6 +10,11 @@ export interface LocalReplicaParts {
   readonly roles: Roles;
 }
 
+type Stale = Extract<ReadAnswer<never>, { kind: "notLeader" }>;
+
+/** Founders of a group begin at this index, one that is placed later with nothing. */
+const ANYTHING = 1;
+
 /** The replicas on this node as questions reach them, from here or from another node: fresh enough first, then asked. */
 export class LocalReplica {
   readonly #parts: LocalReplicaParts;
@@ -55,27 +60,34 @@ export class LocalReplica {
     place: Place,
     { level, atLeast }: Pick<FreshRead, "level" | "atLeast">,
     wait: WaitFor,
-  ): Promise<{ readonly kind: "notLeader"; readonly leader: number | null } | null> {
+  ): Promise<Stale | null> {
     const { consensus, roles } = this.#parts;
     switch (level) {
       case "eventual":
-        return null;
+        // Whatever it holds will do; one that was placed here and has received nothing yet holds no answer at all.
+        return await this.#from(ANYTHING, place, { ...wait, timeoutMs: 0 });
       case "leader": {
         if (roles.leads(place.group)) return null;
         const { stopped, leader } = roles.of(place.group);
         if (stopped !== null) throw stoppedError(place, roles, "it stopped");
         return { kind: "notLeader", leader };
       }
-      case "session": {
-        const index = atLeast ?? 0;
-        if (index <= this.#appliedOf(place.group)) return null;
-        const behind = checkRead(await consensus.waitApplied(place.group, index, wait), place, roles);
-        if (behind === null) this.sawApplied(place.group, index);
-        return behind;
-      }
+      case "session":
+        return await this.#from(Math.max(atLeast ?? 0, ANYTHING), place, wait);
       case "linearizable":
         return checkRead(await consensus.readIndex(place.group, wait), place, roles);
     }
+  }
+
+  /** At least what was applied at `index`. */
+  async #from(index: number, place: Place, wait: WaitFor): Promise<Stale | null> {
+    const { consensus, roles } = this.#parts;
+    const { group } = place;
+    if (index <= this.#appliedOf(group)) return null;
+    const life = roles.lives(group);
+    const behind = checkRead(await consensus.waitApplied(group, index, wait), place, roles);
+    if (behind === null && life === roles.lives(group)) this.sawApplied(group, index);
+    return behind;
   }
 
   /** One that was closed and came back, perhaps without its points, may not have got there again. */

@@ -69,30 +69,49 @@ describe("reads", () => {
   test("a replica that is behind is read by eventual only; a session goes to another one", async () => {
     const [group = 0] = await start(3);
     world().lead(group, 2);
-    world().group(group).held.set(3, 0);
-    const { indexes } = await world()
+    await world()
       .router(2)
       .write("c", [upsert(1)], writing());
+    world().group(group).held.set(3, 1);
+    const { indexes } = await world()
+      .router(2)
+      .write("c", [upsert(2)], writing());
     expect(
       await world()
         .router(3)
         .count("c", reading({ level: "eventual" })),
-    ).toBe(0);
+    ).toBe(1);
     expect(
       await world()
         .router(3)
         .count("c", reading({ level: "session", atLeast: indexes })),
-    ).toBe(1);
+    ).toBe(2);
     expect(
       await world()
         .router(3)
         .count("c", reading({ level: "linearizable" })),
-    ).toBe(1);
+    ).toBe(2);
     expect(
       await world()
         .router(3)
         .count("c", reading({ level: "leader" })),
-    ).toBe(1);
+    ).toBe(2);
+  });
+
+  test("a replica that was placed and has received nothing yet answers nobody", async () => {
+    const [group = 0] = await start(3);
+    world().lead(group, 2);
+    await world()
+      .router(2)
+      .write("c", [upsert(1)], writing());
+    world().group(group).held.set(3, 0);
+    const session = { level: "session", atLeast: [] } as const;
+    for (const consistency of [{ level: "eventual" }, session] as const)
+      expect(await world().router(3).count("c", reading(consistency))).toBe(1);
+    world().group(group).held.set(3, 1);
+    world().fault = () => "refused";
+    for (const consistency of [{ level: "eventual" }, session] as const)
+      expect(await world().router(3).count("c", reading(consistency))).toBe(1);
   });
 
   test("a replica that cannot be reached is passed over for another one", async () => {

@@ -122,7 +122,14 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const local = new LocalReplica({ consensus, shards: controller, roles });
     const proposer = new Proposer(
       { nodeId, timeoutMs, leaderMs },
-      { consensus, peers, roles, leaders, timers },
+      {
+        consensus,
+        peers,
+        roles,
+        leaders,
+        timers,
+        appliedHere: (group, index) => local.sawApplied(group, index),
+      },
     );
     const replicas = new ReplicaReads(
       { nodeId, timeoutMs, tryMs, leaderMs },
@@ -249,14 +256,7 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const collection = this.#collection(name);
     if (options.redirect === true) await this.#checkLeads(collection, options.signal);
     try {
-      const receipt = await this.#writes.write(collection, operations, options);
-      if (options.wait) {
-        for (const { shard, index } of receipt.indexes) {
-          const group = collection.shards[shard]?.group ?? -1;
-          if (this.#parts.roles.leads(group)) this.#local.sawApplied(group, index);
-        }
-      }
-      return receipt;
+      return await this.#writes.write(collection, operations, options);
     } catch (error) {
       throw this.#ifGone(collection, error);
     }

@@ -28,6 +28,8 @@ export interface ProposerParts {
   readonly roles: Roles;
   readonly leaders: Leaders;
   readonly timers: Timers;
+  /** The replica on this node has applied an entry. */
+  readonly appliedHere?: (group: number, index: number) => void;
 }
 
 export interface ProposeEntry {
@@ -141,6 +143,7 @@ export class Proposer {
       timeoutMs,
       signal,
     });
+    if (outcome.kind === "applied") this.#parts.appliedHere?.(place.group, outcome.index);
     return this.#judged(outcome, place);
   }
 

@@ -95,3 +95,13 @@ test("a session waits in each shard for what it saw there, and in one it has not
     [42, 5],
   ]);
 });
+
+test("a write that a leader here could not take says nothing of how far its own replica is", async () => {
+  const { group } = await replacedLeader();
+  world().fault = () => null;
+  const { indexes } = await world()
+    .router(1)
+    .write("c", [upsert(3)], writing());
+  expect(world().node(1).roles.leads(group)).toBe(true);
+  expect(await count(1, { level: "session", atLeast: indexes })).toBe(3);
+});

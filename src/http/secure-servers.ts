@@ -45,6 +45,8 @@ export class SecureServers implements Disposable {
       handler,
     );
     server.setTimeout(idleTimeoutMs(http));
+    // Whoever listens to errors of clients has to do it: an answer would wait for the handshake, and so for ever.
+    server.on("tlsClientError", (_error, socket) => void socket.destroy());
     if (http.requestsPerConnection > 0) server.maxRequestsPerSocket = http.requestsPerConnection;
     this.#servers.add(server);
     server.once("close", () => this.#servers.delete(server));

@@ -7,7 +7,9 @@ import { connect, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ApiError } from "../../src/api/errors.ts";
 import { openTlsFiles } from "../../src/auth/tls-files.ts";
+import type { HttpOptions } from "../../src/http/options.ts";
 import { certificate } from "../auth/certificates.ts";
+import { rawConnection } from "../support/raw-http.ts";
 import { startRest } from "../support/rest.ts";
 
 let directory: string;
@@ -47,13 +49,18 @@ function get(port: number, path: string, options: RequestOptions = {}): Promise<
   });
 }
 
-async function start(verifyClients = false, certFile = "node.crt", keyFile = "node.key") {
+async function start(
+  verifyClients = false,
+  certFile = "node.crt",
+  keyFile = "node.key",
+  http: Partial<HttpOptions> = {},
+) {
   const paths = { certFile: at(certFile), keyFile: at(keyFile), caFile: at("authority.crt") };
   const trouble = (error: Error): never => {
     throw error;
   };
   const files = openTlsFiles(paths, { everyMs: 0, trouble });
-  const rest = await startRest({ tls: { files, verifyClients } });
+  const rest = await startRest({ tls: { files, verifyClients }, http });
   return { files, rest, port: rest.server.port, [Symbol.asyncDispose]: () => rest[Symbol.asyncDispose]() };
 }
 
@@ -73,6 +80,17 @@ describe("TLS on REST", () => {
     // Level 0 of the client's own library: otherwise it would be the client that refuses.
     const old = { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" } as const;
     await expect(get(node.port, "/", old)).rejects.toThrow(/protocol version|EPROTO|ECONNRESET/);
+  });
+
+  test("cuts off whoever does not finish the handshake in time", async () => {
+    await using node = await start(false, "node.crt", "node.key", { headersTimeoutMs: 100, connections: 1 });
+    for (const bytes of [Buffer.alloc(0), Buffer.from([0x16, 3, 1, 2, 0, 1])]) {
+      const silent = rawConnection(`http://127.0.0.1:${node.port}`);
+      silent.send(bytes);
+      expect(await silent.closed).toBe("");
+    }
+    // Their places are free again.
+    expect((await get(node.port, "/healthz")).status).toBe(200);
   });
 
   test("takes a new certificate without a restart; open connections go on with theirs", async () => {

@@ -314,6 +314,9 @@ function asApiError(error: unknown, limits: Limits): ApiError {
   return new ApiError("INTERNAL", "Service internal error: a defect in Flotilla, the log has the details");
 }
 
+/** Whoever is still sending can read what he is told so long; cut at once, his system would throw it away. */
+const LINGER_MS = 500;
+
 /** What is not HTTP never becomes a request: it is answered on the socket. */
 function answerBrokenRequest(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
@@ -333,4 +336,7 @@ function answerBrokenRequest(error: Error & { readonly code?: string }, socket: 
     `HTTP/1.1 ${status} ${reason}\r\ncontent-type: ${JSON_TYPE}\r\nconnection: close\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
+  // Half of it is open still, and would be for as long as the other side likes.
+  const cut = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once("close", () => clearTimeout(cut));
 }

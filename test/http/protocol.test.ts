@@ -1,4 +1,6 @@
 /** What is not a well-formed request, and how long the server bears with it. */
+import { once } from "node:events";
+import { connect } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rawConnection } from "../support/raw-http.ts";
@@ -190,6 +192,31 @@ describe("patience", () => {
     expect(await headers.closed).toMatch(/^HTTP\/1\.1 408 /);
     expect(await body.closed).toMatch(/^HTTP\/1\.1 408 /);
   });
+
+  test.each([
+    ["headers", "GET / HTTP/1.1\r\nhost:"],
+    ["body", "POST /collections/x/points/count HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"],
+    ["no request", "hello\r\n\r\n"],
+  ])(
+    "a connection that was told so (%s) keeps its place no longer, whatever the client does",
+    async (_, bytes) => {
+      await using one = await startRest({
+        http: { headersTimeoutMs: 100, receiveTimeoutMs: 200, connections: 1 },
+      });
+      const { hostname, port } = new URL(one.url);
+      const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true }).resume();
+      socket.on("error", () => undefined);
+      const end = once(socket, "end");
+      socket.write(bytes);
+      // It never ends its own half.
+      await end;
+      const livez = () => one.call("GET", "/livez", undefined, { connection: "close" }).catch(() => null);
+      let answer = await livez();
+      while (answer === null) answer = await livez();
+      expect(answer.status).toBe(200);
+      socket.destroy();
+    },
+  );
 
   test("an idle connection is closed after its time", async () => {
     await using brief = await startRest({ http: { keepAliveTimeoutMs: 50 } });

@@ -122,9 +122,12 @@ export class ReplicaReads {
     return elsewhere[0] ?? left[0] ?? null;
   }
 
-  #shareMs(fresh: FreshRead, tried: ReadonlySet<number>, round: number): number {
+  #shareMs({ group, level }: FreshRead, tried: ReadonlySet<number>, round: number): number {
     const { timeoutMs, tryMs } = this.#options;
-    const others = this.#parts.replicasOf(fresh.group).some((node) => !tried.has(node));
+    // Nobody can answer in the leader's place: after the others were asked who leads, it is waited for. That it hangs
+    // shows in its connection, and that it was replaced in what the replica here hears.
+    if (level === "leader" && round > 0) return timeoutMs;
+    const others = this.#parts.replicasOf(group).some((node) => !tried.has(node));
     return others ? Math.min(timeoutMs, tryMs * 2 ** Math.min(round, 10)) : timeoutMs;
   }
 

@@ -101,7 +101,6 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
   readonly #options: ClusterRouterOptions;
   readonly #parts: ClusterRouterParts;
   readonly #leaders: Leaders;
-  readonly #local: LocalReplica;
   readonly #commands: CommandPath;
   readonly #writes: WritePath;
   readonly #reads: ReadPath;
@@ -142,7 +141,6 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     const serving = { ...parts, nodeId, timers, local, shards: controller, restart: this.#restart, callers };
     this.handlers = nodeHandlers(serving);
     this.#leaders = leaders;
-    this.#local = local;
     this.#commands = new CommandPath(
       { nodeId, run, followMs: FOLLOW_MS },
       { proposer, consensus, peers, nodes },
@@ -232,7 +230,6 @@ export class ClusterRouter implements Cluster, ClusterAdmin {
     }
     const groups = gone.shards.map(({ group }) => group);
     await within(this.#parts.controller.closed(groups), signal);
-    for (const group of groups) this.#local.forget(group);
     await this.#commands.everywhere(signal);
     return true;
   }

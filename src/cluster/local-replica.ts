@@ -18,8 +18,8 @@ const ANYTHING = 1;
 /** The replicas on this node as questions reach them, from here or from another node: fresh enough first, then asked. */
 export class LocalReplica {
   readonly #parts: LocalReplicaParts;
-  /** The highest index each group is known to have applied: a session that has seen no more need not ask. */
-  readonly #applied = new Map<number, { readonly life: number; readonly index: number }>();
+  /** The highest index each replica is known to have applied, by its life: a session that has seen no more need not ask. */
+  readonly #applied = new WeakMap<object, number>();
 
   constructor(parts: LocalReplicaParts) {
     this.#parts = parts;
@@ -27,11 +27,8 @@ export class LocalReplica {
 
   /** An applied write tells how far its shard is. */
   sawApplied(group: number, index: number): void {
-    if (index > this.#appliedOf(group))
-      this.#applied.set(group, { life: this.#parts.roles.lives(group), index });
-  }
-  forget(group: number): void {
-    this.#applied.delete(group);
+    const life = this.#parts.roles.life(group);
+    if (life !== null && index > this.#appliedOf(group)) this.#applied.set(life, index);
   }
 
   /** It is open and takes part. */
@@ -84,16 +81,16 @@ export class LocalReplica {
     const { consensus, roles } = this.#parts;
     const { group } = place;
     if (index <= this.#appliedOf(group)) return null;
-    const life = roles.lives(group);
+    const life = roles.life(group);
     const behind = checkRead(await consensus.waitApplied(group, index, wait), place, roles);
-    if (behind === null && life === roles.lives(group)) this.sawApplied(group, index);
+    if (behind === null && life === roles.life(group)) this.sawApplied(group, index);
     return behind;
   }
 
   /** One that was closed and came back, perhaps without its points, may not have got there again. */
   #appliedOf(group: number): number {
-    const known = this.#applied.get(group);
-    return known === undefined || known.life !== this.#parts.roles.lives(group) ? 0 : known.index;
+    const life = this.#parts.roles.life(group);
+    return life === null ? 0 : (this.#applied.get(life) ?? 0);
   }
 
   #checkOpen(place: Place): void {

@@ -13,7 +13,7 @@ const UNKNOWN: GroupRole = { role: "follower", leader: null, term: 0, stopped: n
 export class Roles {
   readonly #nodeId: () => number | null;
   readonly #groups = new Map<number, GroupRole>();
-  readonly #lives = new Map<number, number>();
+  readonly #lives = new Map<number, object>();
   readonly #waiting = new Map<number, Set<() => void>>();
   readonly #watching = new Map<number, Set<() => void>>();
 
@@ -37,6 +37,7 @@ export class Roles {
 
   /** Merges what is new into what is known. */
   changed(group: number, change: Partial<GroupRole>): void {
+    if (!this.#groups.has(group)) this.#lives.set(group, {});
     this.#groups.set(group, { ...this.of(group), ...change });
     const waiting = this.#waiting.get(group);
     this.#waiting.delete(group);
@@ -57,15 +58,18 @@ export class Roles {
       if (watching.size === 0 && this.#watching.get(group) === watching) this.#watching.delete(group);
     };
   }
-  /** How often the group was forgotten: what was known of a replica before says nothing of the one that follows. */
-  lives(group: number): number {
-    return this.#lives.get(group) ?? 0;
+  /**
+   * Stands for the replica that is known now: what was known of one before says nothing of the one that follows. null:
+   * nothing was told of any.
+   */
+  life(group: number): object | null {
+    return this.#lives.get(group) ?? null;
   }
   forget(group: number): void {
-    this.#lives.set(group, this.lives(group) + 1);
     this.#groups.delete(group);
     this.changed(group, {});
     this.#groups.delete(group);
+    this.#lives.delete(group);
   }
 
   /** Resolves at once or when this node leads; also when the group stopped. Throws the signal's reason. */

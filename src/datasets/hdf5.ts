@@ -3,7 +3,7 @@
  * and `neighbors` with row numbers of `train`.
  */
 import { Dataset, File as HdfFile, ready } from "h5wasm/node";
-import { ByteReader } from "./byte-reader.ts";
+import { ByteReader, fileFacts } from "./byte-reader.ts";
 import { checkDimension, checkFinite, DatasetError, rowWindow } from "./source.ts";
 import type { BatchOptions, VectorBatch, VectorSource } from "./source.ts";
 
@@ -59,14 +59,17 @@ interface Matrix {
 }
 
 async function withMatrix<T>(file: string, dataset: string, use: (matrix: Matrix) => T): Promise<T> {
-  // The library opens any bytes without complaint and fails later, so the signature is read here.
+  // The library reads here and there in a file, which packed bytes do not allow.
+  if ((await fileFacts(file)).compressed)
+    throw new DatasetError(file, "byte 0", "HDF5 cannot be read while it is packed; gunzip it first");
   await using reader = await ByteReader.open(file);
   if (!(await reader.read(SIGNATURE.length)).equals(SIGNATURE))
     throw new DatasetError(file, "byte 0", "not an HDF5 file: it does not begin with \\x89HDF");
-  await ready;
-  const root = new HdfFile(file, "r");
+  // Left alone it prints what is wrong, frame by frame, and goes on.
+  (await ready).activate_throwing_error_handler();
+  const root = reading(file, "opening", () => new HdfFile(file, "r"));
   try {
-    const handle = root.get(dataset);
+    const handle = reading(file, `dataset ${dataset}`, () => root.get(dataset));
     if (!(handle instanceof Dataset))
       throw new DatasetError(
         file,
@@ -86,6 +89,18 @@ async function withMatrix<T>(file: string, dataset: string, use: (matrix: Matrix
   }
 }
 
+/** The library tells a failure frame by frame, outermost first: the last one is the reason. */
+function reading<T>(file: string, position: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const { message } = cause as Error;
+    const frames = [...message.matchAll(/^ *#\d+: .*? line \d+ in \w+\(\): (.*)$/gm)];
+    const why = frames.at(-1)?.[1] ?? message;
+    throw new DatasetError(file, position, `damaged or cut off, the library says: ${why}`, { cause });
+  }
+}
+
 function numbers(
   file: string,
   dataset: string,
@@ -94,7 +109,9 @@ function numbers(
   to: number,
 ):
   Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array {
-  const values = handle.slice([[from, to]]);
+  const values = reading(file, `dataset ${dataset}, rows ${from} to ${to - 1}`, () =>
+    handle.slice([[from, to]]),
+  );
   if (
     values instanceof Float32Array ||
     values instanceof Float64Array ||

@@ -1,10 +1,11 @@
 import { File as HdfFile, ready } from "h5wasm/node";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readHdf5Matrix } from "../../src/datasets/hdf5.ts";
 import { LINE_BYTES_MAX } from "../../src/datasets/jsonl.ts";
 import { openVectors } from "../../src/datasets/open.ts";
-import { readAll, rowsOf, TempDir } from "./files.ts";
+import { gzip, readAll, rowsOf, TempDir } from "./files.ts";
 
 const LINES = [
   `{"id": 7, "vector": [1, 2.5], "payload": {"name": "sieben"}}`,
@@ -118,4 +119,19 @@ test("hdf5: a missing or wrong dataset and a file that is none are named", async
   await expect(readAll(broken, { rows: 1 })).rejects.toThrow("row 0, element 1: NaN found");
   const other = dir.write("other.hdf5", "these are not the bytes");
   await expect(openVectors(other)).rejects.toThrow(`${other}: byte 0: not an HDF5 file`);
+});
+
+test("hdf5: a file that is cut off, overwritten or packed is one line that says so", async () => {
+  using dir = new TempDir();
+  const file = join(dir.path, "set.hdf5");
+  await writeHdf5(file);
+  const bytes = readFileSync(file);
+  const cut = dir.write("cut.hdf5", bytes.subarray(0, bytes.length / 2));
+  await expect(openVectors(cut)).rejects.toThrow(/^.*cut\.hdf5: opening: damaged .* says: .*truncated.*$/);
+  const over = dir.write("over.hdf5", Buffer.concat([bytes.subarray(0, 8), Buffer.alloc(2_000, 7)]));
+  await expect(openVectors(over)).rejects.toThrow(/^.*over\.hdf5: opening: damaged .*$/);
+  const packed = dir.write("set.hdf5.gz", gzip(bytes));
+  await expect(openVectors(packed)).rejects.toThrow(
+    `${packed}: byte 0: HDF5 cannot be read while it is packed`,
+  );
 });

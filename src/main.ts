@@ -1,11 +1,13 @@
 /** The `flotilla` program: arguments to exit code. */
 import { Command } from "commander";
+import { watchOutput } from "./cli/output.ts";
 import { plainly, registerServe } from "./cli/serve.ts";
 import { programVersion } from "./observability/build-facts.ts";
 
 /** After a failure: long enough for files to be closed, shorter than a supervisor's patience. */
 const EXIT_WITHIN_MS = 5_000;
 
+watchOutput({ goesOn: process.argv[2] === "serve" });
 const program = new Command("flotilla")
   .description("vector search in which every shard is a Raft group")
   .version(programVersion())

@@ -25,13 +25,27 @@ export function withConnection(command: Command): Command {
 export const caFileOption = (): Option =>
   new Option("--ca-file <file>", "PEM of who vouches for the node, with https://").env("FLOTILLA_CA_FILE");
 
-export function connect({ url, apiKey, caFile }: Connection): HttpClient {
-  return new HttpClient({ url, apiKey, ca: authorities(caFile), connections: 1 });
+/** Beyond what the node was asked to take at most: its own words about a wait that was too short come then. */
+const GRACE_MS = 15_000;
+
+/** `waitSeconds`: how long the node was told to take for the one thing asked of it. */
+export function connect({ url, apiKey, caFile }: Connection, waitSeconds?: number): HttpClient {
+  return new HttpClient({
+    url,
+    apiKey,
+    ca: authorities(caFile),
+    connections: 1,
+    ...(waitSeconds === undefined ? {} : { timeoutMs: waitSeconds * 1000 + GRACE_MS }),
+  });
 }
 
-/** The file's text; throws what the system says of it. */
+/** The file's text; throws what the system says of it, or that it holds no certificate. */
 export function authorities(caFile: string | undefined): string | undefined {
-  return caFile === undefined ? undefined : readFileSync(caFile, "utf8");
+  if (caFile === undefined) return undefined;
+  const text = readFileSync(caFile, "utf8");
+  // The library for TLS passes over whatever is none.
+  if (/-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/.test(text)) return text;
+  throw new Error(`--ca-file ${caFile}: it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)`);
 }
 
 /** The answer as it is with `--json`, else what is made of it for people. */

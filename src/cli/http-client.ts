@@ -39,7 +39,8 @@ export interface HttpClientOptions {
 }
 
 const CONNECTIONS_DEFAULT = 8;
-const TIMEOUT_MS_DEFAULT = 60_000;
+/** Longer than a node's own deadline (`http.deadline_ms`): its answer then says more than its silence. */
+const TIMEOUT_MS_DEFAULT = 75_000;
 /** An answer's headers; past this it is not one of a Flotilla node. */
 const HEAD_BYTES_MAX = 64 * 1024;
 
@@ -156,6 +157,13 @@ function serverName(host: string): { readonly servername?: string } {
   return isIP(host) === 0 ? { servername: host } : {};
 }
 
+/** One line, whatever the system or the library for TLS makes of it. */
+function reasonOf(cause: Error): string {
+  if (/wrong version number|packet length too long/i.test(cause.message))
+    return "it does not speak TLS; does its address begin with http://?";
+  return cause.message.replace(/\s+/g, " ").trim();
+}
+
 /** One socket, one request at a time. */
 class Connection {
   readonly #socket: Socket;
@@ -242,7 +250,7 @@ class Connection {
         )
       : new HttpClientError(
           "CONNECT_FAILED",
-          `no connection to ${this.#where}: ${cause?.message ?? "closed"}`,
+          `no connection to ${this.#where}: ${cause === undefined ? "closed" : reasonOf(cause)}`,
           options,
         );
   }

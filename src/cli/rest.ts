@@ -17,6 +17,8 @@ export class RestError extends Error {
   }
 }
 
+const WORDS_MAX = 200;
+
 /** The `result` of a successful answer. Throws {@link RestError}, or HttpClientError when there was no answer. */
 export async function call(
   client: HttpClient,
@@ -32,16 +34,22 @@ export async function call(
 
 export function resultOf(answer: HttpAnswer, request: string): unknown {
   const envelope = parseEnvelope(answer);
-  if (answer.status < 300 && envelope !== null) return envelope["result"];
+  if (answer.status < 300 && envelope?.["result"] !== undefined) return envelope["result"];
   const status = envelope?.["status"];
   const error = isRecord(status) ? status : {};
-  const words =
-    typeof error["error"] === "string" ? error["error"] : answer.body.toString("utf8").slice(0, 200);
+  const words = typeof error["error"] === "string" ? error["error"] : foreign(answer);
   throw new RestError(`${request}: ${answer.status}: ${words}`, {
     status: answer.status,
     code: typeof error["code"] === "string" ? error["code"] : null,
     retryAfterMs: retryAfter(answer.header("retry-after")),
   });
+}
+
+/** What another kind of server, or one in between, said instead. */
+function foreign({ body }: HttpAnswer): string {
+  const text = body.toString("utf8").replace(/\s+/g, " ").trim();
+  const shown = text.length > WORDS_MAX ? `${text.slice(0, WORDS_MAX)}...` : text;
+  return `this is no answer of a Flotilla node: ${shown === "" ? "it is empty" : shown}`;
 }
 
 function parseEnvelope(answer: HttpAnswer): Record<string, unknown> | null {

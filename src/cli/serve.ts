@@ -69,7 +69,8 @@ function describe(name: OptionName, row: OptionRow): string {
 export function plainly(error: unknown): string | null {
   if (error instanceof ConfigError) return error.message;
   if (!(error instanceof Error)) return null;
-  const code = "code" in error && typeof error.code === "string" ? error.code : null;
-  // Errors of the operating system, the log, the engine and the network say in their message what is wrong.
-  return code !== null || error.name === "Error" ? error.message : null;
+  // Errors of the operating system, the log, the engine and the network say in their message what is wrong. Null is the
+  // code of an answer that had none.
+  const isCoded = "code" in error && (typeof error.code === "string" || error.code === null);
+  return isCoded || error.name === "Error" ? error.message : null;
 }

@@ -76,7 +76,7 @@ export function registerShards(program: Command): void {
 
   changing(shards, "add-voter", "give a node a replica of a shard that votes").action(
     async (collection: string, shard: number, node: number, options: VoterOptions) => {
-      using client = connect(options);
+      using client = connect(options, options.timeout);
       const path = collectionPath(collection, `/shards/${shard}/voters${waiting(options)}`);
       const result = await call(client, "POST", path, { node_id: node }, JSON_BODY);
       const does = options.wait ? "votes in" : "is to vote in";
@@ -86,7 +86,7 @@ export function registerShards(program: Command): void {
 
   changing(shards, "remove-voter", "take a node's replica of a shard away").action(
     async (collection: string, shard: number, node: number, options: VoterOptions) => {
-      using client = connect(options);
+      using client = connect(options, options.timeout);
       const path = collectionPath(collection, `/shards/${shard}/voters/${node}${waiting(options)}`);
       const result = await call(client, "DELETE", path);
       const does = options.wait ? "votes no more" : "is to vote no more";

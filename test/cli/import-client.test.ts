@@ -4,6 +4,7 @@ import type { AddressInfo, Server } from "node:net";
 import { expect, test } from "vitest";
 import { HttpClient } from "../../src/cli/http-client.ts";
 import { call, RestError } from "../../src/cli/rest.ts";
+import { plainly } from "../../src/cli/serve.ts";
 import { vectorJson } from "../../src/cli/vector-json.ts";
 
 /** Answers each request with the given pieces, written one by one. */
@@ -97,6 +98,34 @@ test("an error of the node carries its words, code and when to come back", async
   expect(failure).toBeInstanceOf(RestError);
   expect(failure).toMatchObject({ status: 429, code: "OVERLOADED", retryAfterMs: 2000 });
   expect((failure as RestError).message).toBe("GET /x: 429: too busy");
+});
+
+test("what is no answer of a node is one line that says so, and no success", async () => {
+  const said = (status: string, body: string): readonly string[] => [
+    `HTTP/1.1 ${status}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  ];
+  await using server = await RawServer.start([
+    said("502 x", "<html>\n<h1>Bad  gateway</h1>\n</html>\n"),
+    said("200 OK", "{}"),
+    said("200 OK", ""),
+    said("200 OK", "x".repeat(300)),
+  ]);
+  using client = new HttpClient({ url: server.url });
+  const failure = async (): Promise<string | null> =>
+    plainly(await call(client, "GET", "/x").catch((error: unknown) => error));
+  const foreign = "this is no answer of a Flotilla node: ";
+  expect(await failure()).toBe(`GET /x: 502: ${foreign}<html> <h1>Bad gateway</h1> </html>`);
+  expect(await failure()).toBe(`GET /x: 200: ${foreign}{}`);
+  expect(await failure()).toBe(`GET /x: 200: ${foreign}it is empty`);
+  expect(await failure()).toBe(`GET /x: 200: ${foreign}${"x".repeat(200)}...`);
+});
+
+test("https:// to a node without TLS is one line that says what would be right", async () => {
+  await using server = await RawServer.start([["HTTP/1.1 400 Bad Request\r\n\r\n"]]);
+  using client = new HttpClient({ url: server.url.replace("http:", "https:") });
+  await expect(client.request("GET", "/")).rejects.toThrow(
+    /^no connection to 127\.0\.0\.1:\d+: it does not speak TLS; does its address begin with http:\/\/\?$/,
+  );
 });
 
 test("a vector's JSON reads back to the same float32 numbers and is short", () => {

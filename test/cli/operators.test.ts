@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Command } from "commander";
+import { Socket } from "node:net";
 import { describe, expect, test, vi } from "vitest";
 import { registerCollections } from "../../src/cli/collections.ts";
 import { registerNodes } from "../../src/cli/nodes.ts";
@@ -111,6 +112,17 @@ describe("flotilla shards", () => {
     expect(rows[1]?.slice(0, 3)).toEqual(["0", "2", "leader"]);
   });
 
+  test("waits for a vote longer than the node was told to, so that its words arrive", async () => {
+    await using rest = await withCity();
+    const silence = vi.spyOn(Socket.prototype, "setTimeout");
+    try {
+      await flotilla(rest, "shards", "add-voter", "city", "0", "2", "--timeout", "500");
+      expect(silence.mock.calls.map(([ms]) => ms)).toContain(515_000);
+    } finally {
+      silence.mockRestore();
+    }
+  });
+
   test("says what was wrong with a wish", async () => {
     await using rest = await withCity();
     await expect(flotilla(rest, "shards", "add-voter", "city", "-1", "2")).rejects.toThrow();
@@ -120,6 +132,13 @@ describe("flotilla shards", () => {
 });
 
 describe("flotilla status and collections", () => {
+  test("a file for --ca-file without a certificate is refused before anything is asked", async () => {
+    await using rest = await startRest();
+    await expect(flotilla(rest, "status", "--ca-file", "package.json")).rejects.toThrow(
+      "--ca-file package.json: it holds no certificate in PEM",
+    );
+  });
+
   test("status shows the node and every replica of every collection", async () => {
     await using rest = await withCity();
     const shown = await flotilla(rest, "status");

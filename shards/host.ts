@@ -108,6 +108,15 @@ class NodeHost implements Host {
       throw new LogError("LOG_EXISTS", `group ${group} is open already`, { group });
     const { log } = this.#parts;
     if (bootstrap !== null && !log.groups().includes(group)) {
+      const held = await applyOp.appliedIndex();
+      // A founder's log would begin anew below what was applied: writes acknowledged there would never be applied.
+      if (bootstrap.voters.length > 0 && held > FOUNDING_INDEX)
+        throw new LogError(
+          "LOG_CORRUPT",
+          `group ${group} has no log, but its state machine has applied ${held}; what this node promised to others is ` +
+            `lost: restore the log, or remove this node and let it join again`,
+          { group, index: held },
+        );
       await this.#idleLog();
       await log.create(group, firstOf(bootstrap));
     }

@@ -283,6 +283,16 @@ test("a log without its state machine is refused, naming both positions", async 
   await expect(cluster.open(1, null)).rejects.toMatchObject({ code: "LOG_CORRUPT", group: GROUP });
 });
 
+test("a state machine without its log is refused: writes below what it holds would never be applied", async () => {
+  const cluster = await alone();
+  await cluster.propose(1, "one");
+  await cluster.kill(1);
+  await cluster.node(1).log.destroy(GROUP);
+  cluster.start(1);
+  await expect(cluster.open(1, conf([1]))).rejects.toMatchObject({ code: "LOG_CORRUPT", group: GROUP });
+  expect(cluster.node(1).log.groups()).toEqual([]);
+});
+
 test("linearizable and session reads wait for apply; reads of one turn share a round", async () => {
   const cluster = await alone();
   cluster.machine(1).hold();

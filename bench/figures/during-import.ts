@@ -17,6 +17,8 @@ export async function duringImport(bench: Bench): Promise<readonly Figure[]> {
   const busy = await searches(bench);
   stop.abort();
   const rows = await importing;
+  const failures = idle.failures + busy.failures;
+  if (failures > 0) throw new Error(`${failures} searches failed: a percentile of the others says nothing`);
   const idleMs = summarise(idle.latenciesMs);
   const busyMs = summarise(busy.latenciesMs);
   return [
@@ -33,7 +35,6 @@ export async function duringImport(bench: Bench): Promise<readonly Figure[]> {
         idleP50Ms: idleMs.p50,
         busyP50Ms: busyMs.p50,
         importedRows: rows,
-        failures: idle.failures + busy.failures,
       },
     },
   ];

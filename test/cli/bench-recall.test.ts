@@ -116,3 +116,18 @@ test("recall below --min-recall is exit code 1, and the report still says what w
   const ks1 = report.points.filter(({ who, k }) => who === "flotilla" && k === 1);
   expect(ks1.every(({ recallId }) => recallId === 0)).toBe(true);
 });
+
+test("a refused search is a failure, and neither speed nor latency", async () => {
+  using dir = new TempDir();
+  await using node = await FakeNode.start();
+  node.refuseSearches = true;
+  const report = await bench(dir, node);
+  const own = report.points.filter(({ who }) => who === "flotilla");
+  expect(own).toHaveLength(8);
+  for (const { failures, searches, qps, latencyMs } of own) {
+    expect(failures).toBeGreaterThanOrEqual(40);
+    expect([searches, qps, latencyMs.max]).toEqual([0, 0, 0]);
+  }
+  const page = readdirSync(join(dir.path, "out")).find((name) => name.endsWith("html")) ?? "";
+  expect(readFileSync(join(dir.path, "out", page), "utf8")).not.toMatch(/NaN|Infinity/);
+});

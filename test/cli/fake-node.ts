@@ -26,6 +26,7 @@ export class FakeNode implements AsyncDisposable {
   readonly upserts: Upsert[] = [];
   readonly searches: Record<string, unknown>[] = [];
   forget = 0;
+  refuseSearches = false;
   /** Asked before each upsert is stored; null stores it. May wait. */
   onUpsert: (upsert: Upsert, count: number) => Refusal | null | Promise<Refusal | null> = () => null;
 
@@ -96,6 +97,7 @@ export class FakeNode implements AsyncDisposable {
         indexed_vectors_count: this.points.size,
         config: { params: { vectors: { size: collection.size, distance: "Euclid" } } },
       });
+    else if (path.endsWith("/search") && this.refuseSearches) answer(503, "too busy");
     else if (path.endsWith("/search")) answer(200, this.#nearest(body));
     else if (request.method === "POST") {
       const ids = body["ids"] as (number | string)[];

@@ -28,7 +28,9 @@ export interface LoadAsk {
 export interface LoadAnswer {
   /** Row numbers of the first pass; NO_HIT where an answer was shorter or did not come. */
   readonly ids: Uint32Array;
+  /** Answered with hits. */
   readonly searches: number;
+  /** Answered otherwise: a refusal comes fast, and is neither a search done nor a latency. */
   readonly failures: number;
   readonly seconds: number;
   readonly latenciesMs: Float64Array;
@@ -72,8 +74,8 @@ async function load(ask: LoadAsk): Promise<LoadAnswer> {
       const turn = next++;
       const before = performance.now();
       const answer = await client.exchange(requests[turn % requests.length] as Buffer);
-      latencies.push(performance.now() - before);
-      if (answer.status !== 200) failures++;
+      if (answer.status === 200) latencies.push(performance.now() - before);
+      else failures++;
       if (turn < requests.length) answers[turn] = answer;
     }
   };

@@ -19,6 +19,7 @@ export interface CurvePoint {
   readonly recallId: number;
   /** Share of hits at most (1 + epsilon) times as far as the true k-th. */
   readonly recallEpsilon: number;
+  /** Searches answered with hits; what failed is in none of these three. */
   readonly qps: number;
   readonly latencyMs: LatencySummary;
   readonly searches: number;

@@ -64,7 +64,7 @@ function plot(curves: readonly Curve[]): string {
   const x = (recall: number) =>
     SIZE.left + ((recall - from) / (1 - from)) * (SIZE.width - SIZE.left - SIZE.right);
   const y = (qps: number) => {
-    const share = (Math.log10(qps) - decades.low) / Math.max(1, decades.high - decades.low);
+    const share = (Math.log10(Math.max(1, qps)) - decades.low) / Math.max(1, decades.high - decades.low);
     return SIZE.height - SIZE.bottom - share * (SIZE.height - SIZE.top - SIZE.bottom);
   };
   const parts: string[] = [];

@@ -3,7 +3,7 @@
 // what it makes is already there, so that every npm script can begin with it.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,10 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const STAMP = join(ROOT, "node_modules", ".flotilla-build.json");
 const NATIVE_FLAGS = "-O3 -march=native";
 const OLDEST_NODE = [20, 15];
+const LOCK = join(ROOT, "dist", ".set-up");
+/** Longer than a slow machine takes to install and build everything. */
+const TURN_WITHIN_MS = 30 * 60_000;
+const LOOK_EVERY_MS = 200;
 
 const afterInstall = process.argv.includes("--after-install");
 const portable = process.env.FLOTILLA_PORTABLE === "1";
@@ -49,6 +53,55 @@ function checkToolchain() {
   }
 }
 
+/**
+ * One set-up at a time, as two take each other's packages away. What a killed one left is taken over; where nothing can
+ * be written nothing can be disturbed either.
+ */
+function takeTurn() {
+  const until = Date.now() + TURN_WITHIN_MS;
+  for (let told = false; ;) {
+    try {
+      mkdirSync(join(ROOT, "dist"), { recursive: true });
+      writeFileSync(LOCK, String(process.pid), { flag: "wx" });
+      process.on("exit", () => rmSync(LOCK, { force: true }));
+      return;
+    } catch (error) {
+      if (error.code !== "EEXIST") return;
+    }
+    const holder = holderOfTurn();
+    if (holder === null) continue;
+    if (!isRunning(holder)) {
+      rmSync(LOCK, { force: true });
+      continue;
+    }
+    if (Date.now() > until)
+      stop(`another one, process ${holder}, does not end; end it, or remove ${LOCK} if that is no set-up.`);
+    if (!told) say(`waiting for another one, process ${holder}`);
+    told = true;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_EVERY_MS);
+  }
+}
+
+/** null: its turn is over. */
+function holderOfTurn() {
+  try {
+    return Number(readFileSync(LOCK, "utf8"));
+  } catch (error) {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  }
+}
+
+function isRunning(pid) {
+  try {
+    // 0, which is not written down yet, is this process's own group.
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
 /** Runs npm quietly; its output is shown only when it failed. */
 function npm(args, env = {}) {
   const cli = process.env.npm_execpath;
@@ -62,7 +115,16 @@ function npm(args, env = {}) {
   });
   if (run.error === undefined && run.status === 0) return;
   console.error(run.stdout ?? "", run.stderr ?? "", run.error ?? "");
-  stop(`"npm ${args.join(" ")}" failed; its output is above.`);
+  stop(`"npm ${args.join(" ")}" failed; its output is above.${remedy(`${run.stdout}${run.stderr}`)}`);
+}
+
+/** What helps against the two failures that have nothing to do with this project. */
+function remedy(output) {
+  if (/(EACCES|EPERM|EROFS|ENOTDIR|ENOSPC)[^]*_cacache/.test(output))
+    return " npm cannot write its cache: let npm_config_cache name a directory that can be written.";
+  if (/\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT)\b/.test(output))
+    return " The network or the package registry cannot be reached: run it again when it can.";
+  return "";
 }
 
 function digestOf(...texts) {
@@ -99,6 +161,16 @@ function loads(name, use) {
   stop(`${name} was built but does not load; its error is above.`);
 }
 
+/** What the binaries at hand were built from; nothing when that is not known, or cut off by a crash. */
+function readStamp() {
+  try {
+    return JSON.parse(readFileSync(STAMP, "utf8")) ?? {};
+  } catch (error) {
+    if (error instanceof SyntaxError || error.code === "ENOENT") return {};
+    throw error;
+  }
+}
+
 function buildNatives() {
   const { cpu, id } = machine();
   const wanted = {
@@ -117,13 +189,15 @@ function buildNatives() {
     "node_modules/hnswlib-node/build/Release/addon.node",
     "node_modules/better-sqlite3/build/Release/better_sqlite3.node",
   ];
-  const have = existsSync(STAMP) ? JSON.parse(readFileSync(STAMP, "utf8")) : {};
+  const have = readStamp();
   const same = ["machine", "hnswlib", "flags", "changes", "packages"].every(
     (key) => JSON.stringify(have[key]) === JSON.stringify(wanted[key]),
   );
   if (same && binaries.every((path) => existsSync(join(ROOT, path)))) return;
 
   checkToolchain();
+  // From here on until the end nobody knows what the binaries are.
+  rmSync(STAMP, { force: true });
   say(`building hnswlib-node (${wanted.hnswlib}${portable ? "" : `, ${NATIVE_FLAGS}`}) for ${cpu}`);
   try {
     takeTypedVectors(join(ROOT, "node_modules", "hnswlib-node", "src", "addon.cc"));
@@ -136,7 +210,8 @@ function buildNatives() {
   npm(["rebuild", "better-sqlite3", "--ignore-scripts=false"]);
   loads("hnswlib-node", `new (require("hnswlib-node").L2Space)(1).distance(new Float32Array(1), [1])`);
   loads("better-sqlite3", `new (require("better-sqlite3"))(":memory:").prepare("select 1").get()`);
-  writeFileSync(STAMP, JSON.stringify(wanted, null, 2));
+  writeFileSync(`${STAMP}.new`, JSON.stringify(wanted, null, 2));
+  renameSync(`${STAMP}.new`, STAMP);
 }
 
 function compile() {
@@ -154,6 +229,7 @@ function compile() {
 }
 
 checkNode();
+takeTurn();
 if (!afterInstall) installPackages();
 buildNatives();
 compile();

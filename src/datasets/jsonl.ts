@@ -6,6 +6,8 @@ import type { Payload, PointId } from "../engine/types.ts";
 
 /** 65,536 numbers of 24 characters and a payload of six megabytes. */
 export const LINE_BYTES_MAX = 8 << 20;
+/** Lines of one batch, so that a few thousand long payloads are not one request; the last line may exceed it. */
+const BATCH_BYTES_AIM = 8 << 20;
 const ID_BYTES_MAX = 512;
 const READ_BYTES = 1 << 18;
 const FIELDS = ["id", "vector", "payload"];
@@ -52,6 +54,7 @@ async function* readJsonl(
   let vectors = new Float32Array(options.rows * dimension);
   let ids: PointId[] = [];
   let payloads: (Payload | null)[] = [];
+  let characters = 0;
   const take = (): VectorBatch => ({
     first,
     count: payloads.length,
@@ -73,12 +76,14 @@ async function* readJsonl(
     fillVector(file, line, parsed.vector, vectors.subarray(payloads.length * dimension), dimension);
     if (parsed.id !== null) ids.push(parsed.id);
     payloads.push(parsed.payload);
-    if (payloads.length < options.rows) continue;
+    characters += line.text.length;
+    if (payloads.length < options.rows && characters < BATCH_BYTES_AIM) continue;
     yield take();
     first = row;
     vectors = new Float32Array(options.rows * dimension);
     ids = [];
     payloads = [];
+    characters = 0;
   }
   if (payloads.length > 0) yield take();
 }

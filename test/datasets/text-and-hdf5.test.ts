@@ -35,6 +35,23 @@ test("jsonl: without ids the rows are numbered", async () => {
   expect(batch?.count).toBe(2);
 });
 
+test("jsonl: long payloads end a batch before its rows do, so that a node takes it", async () => {
+  using dir = new TempDir();
+  const text = "x".repeat(1 << 20);
+  const lines = Array.from({ length: 20 }, (_, id) =>
+    JSON.stringify({ id, vector: [id], payload: { text } }),
+  );
+  const source = await openVectors(dir.write("fat.jsonl", lines.join("\n")));
+  const batches = await readAll(source, { rows: 100 });
+  expect(batches.map(({ first, count, ids }) => [first, count, ids?.[0]])).toEqual([
+    [0, 8, 0],
+    [8, 8, 8],
+    [16, 4, 16],
+  ]);
+  const rest = await readAll(source, { rows: 100, skip: 15, limit: 2 });
+  expect(rest.map(({ first, count }) => [first, count])).toEqual([[15, 2]]);
+});
+
 test("jsonl: a character on the border of two reads survives", async () => {
   using dir = new TempDir();
   const line = (i: number) => `{"id":${i},"vector":[${i}],"payload":{"t":"${"ü€😀".repeat(1000)}"}}`;

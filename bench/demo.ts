@@ -79,7 +79,7 @@ async function demo(args: readonly string[]): Promise<number> {
     `Used here: ${count(files.base.count)} vectors of ${set.dimension} numbers, sha256 ${set.sha256.slice(0, 16)}.`,
   );
   say(`Machine: ${machine.cpu}, ${machine.cores} cores; hnswlib-node built ${machine.build.hnswlib}.`);
-  const { truth } = await groundTruth({ set, ...files, k: K, cacheDir: cacheDirectory() });
+  const { truth } = await groundTruth({ set, ...files, k: K, cacheDir: cacheDirectory(), report: say });
   say(
     `The ${K} exact neighbours of ${count(files.queries.count)} queries are known, to measure recall against.`,
   );

@@ -94,7 +94,7 @@ export class Bench implements AsyncDisposable {
     const work = new WorkDir();
     const files = writeSet(work.path, set);
     say(`set: ${set.name}, ${files.base.count} x ${set.dimension}, sha256 ${set.sha256}`);
-    const { truth } = await groundTruth({ set, ...files, k: 10, cacheDir });
+    const { truth } = await groundTruth({ set, ...files, k: 10, cacheDir, report: say });
     const bare = new Child<BareAsk>("src/cli/bench/bare-process.ts");
     const built = await buildBare(bare, set, files, GRAPH);
     say(`bare hnswlib-node: ${built.seconds.toFixed(1)} s, ${built.insertsPerSecond.toFixed(0)} inserts/s`);

@@ -103,8 +103,9 @@ async function recallAction(options: RecallOptions): Promise<number> {
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   try {
     const report = await runRecall(options, (line) => console.error(line));
-    const written = writeReport(report, options.out ?? join(cacheDirectory(), "reports"));
+    // Shown first: what took minutes to find out is not lost to a directory that cannot be written.
     console.log(options.json ? JSON.stringify(report) : reportText(report));
+    const written = writeReport(report, options.out ?? join(cacheDirectory(), "reports"));
     for (const file of written) console.error(`written: ${file}`);
     return report.minRecall !== null && report.bestRecall.recall < report.minRecall ? EXIT_BELOW : 0;
   } catch (error) {
@@ -153,7 +154,7 @@ export async function runRecall(options: RecallOptions, say: (line: string) => v
   using work = new WorkDir();
   const files = writeSet(work.path, set);
   say(`${set.origin}: ${rows} vectors, ${files.queries.count} queries`);
-  const known = await groundTruth({ set, ...files, k: Math.max(...ks), cacheDir });
+  const known = await groundTruth({ set, ...files, k: Math.max(...ks), cacheDir, report: say });
   say(`exact neighbours: ${known.cached ? "from the cache" : `computed in ${known.seconds.toFixed(1)} s`}`);
 
   await using bare = new Child<BareAsk>("src/cli/bench/bare-process.ts");

@@ -57,6 +57,28 @@ for (const distance of ["Euclid", "Cosine", "Dot"] as const) {
   });
 }
 
+test("ground truth that cannot be kept is computed all the same, and said so", async () => {
+  using dir = new TempDir();
+  using work = new WorkDir();
+  const dataset = dir.write("set.bvecs", bvecs(rows(600, 5)));
+  const set = await loadBenchmarkSet({ dataset, dataDirs: [], cacheDir: dir.path });
+  const said: string[] = [];
+  const parts = { set, ...writeSet(work.path, set), k: 7, report: (line: string) => said.push(line) };
+  // A file is no directory, whoever asks.
+  const lost = await groundTruth({ ...parts, cacheDir: dataset });
+  const kept = await groundTruth({ ...parts, cacheDir: dir.path });
+  expect(lost.truth).toEqual(kept.truth);
+  expect(said).toEqual([expect.stringMatching(/^the exact neighbours cannot be kept .*ENOTDIR/)]);
+});
+
+test("a report that cannot be written is shown before the failure is", async () => {
+  using dir = new TempDir();
+  await using node = await FakeNode.start();
+  const printed = vi.spyOn(console, "log").mockReturnValue();
+  await expect(bench(dir, node, "--out", dir.write("file", ""))).rejects.toThrow(/EEXIST|ENOTDIR/);
+  expect(JSON.parse(String(printed.mock.calls.at(-1)?.[0]))).toMatchObject({ kind: "flotilla-bench-recall" });
+});
+
 async function bench(dir: TempDir, node: FakeNode, ...more: string[]): Promise<RecallReport> {
   vi.stubEnv("FLOTILLA_CACHE_DIR", join(dir.path, "cache"));
   const file = dir.write("set.bvecs", bvecs(rows(400, 12)));

@@ -23,6 +23,8 @@ export interface TruthParts {
   readonly queries: VectorFile;
   readonly k: number;
   readonly cacheDir: string;
+  /** What a user should know: that it cannot be kept. */
+  readonly report?: (line: string) => void;
 }
 
 /** The k nearest base vectors of each query; `cached` says whether an earlier run had computed them. */
@@ -40,7 +42,9 @@ export async function groundTruth(
   const started = performance.now();
   await using child = new Child<BareAsk>("src/cli/bench/bare-process.ts");
   const truth = await child.ask<Truth>({ kind: "truth", base, queries, distance: set.distance, k });
-  await writeTruth(file, truth);
+  await writeTruth(file, truth).catch((error: Error) =>
+    parts.report?.(`the exact neighbours cannot be kept for the next run: ${error.message}`),
+  );
   return { truth, cached: false, seconds: (performance.now() - started) / 1000 };
 }
 
@@ -61,7 +65,8 @@ async function readTruth(file: string, k: number, queries: number): Promise<Trut
   try {
     bytes = await readFile(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    // Why it cannot be read is said when it cannot be written either.
+    if ((error as NodeJS.ErrnoException).code !== undefined) return null;
     throw error;
   }
   const start = MAGIC.length + 32;

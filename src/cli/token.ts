@@ -72,12 +72,26 @@ export function signToken(options: TokenOptions, nowMs: number): string {
 
 function signingKey(options: TokenOptions): { readonly key: KeyObject; readonly algorithm: TokenAlgorithm } {
   if (options.privateKeyFile !== undefined) {
-    const key = createPrivateKey(readFileSync(options.privateKeyFile));
+    const key = privateKey(options.privateKeyFile);
     return { key, algorithm: algorithmOf(key) };
   }
   if (options.apiKey === undefined)
     throw new Error("nothing to sign with: give --api-key (or FLOTILLA_API_KEY) or --private-key-file");
   return { key: createSecretKey(options.apiKey, "utf8"), algorithm: "HS256" };
+}
+
+/** The library says of a file that is no key "DECODER routines::unsupported", and of a passphrase nothing a user knows. */
+function privateKey(file: string): KeyObject {
+  const pem = readFileSync(file, "utf8");
+  const isLocked = /^-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem);
+  if (isLocked)
+    throw new Error(`--private-key-file ${file}: it is locked by a passphrase; give the key without one`);
+  try {
+    return createPrivateKey(pem);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new Error(`--private-key-file ${file}: it holds no private key in PEM (${message})`, { cause });
+  }
 }
 
 /** `docs:rw,logs-*:r` and JSON become the claim; what a node would refuse is refused here already. */

@@ -52,6 +52,20 @@ describe("a signed token", () => {
     expect(() => signToken(options, NOW_MS)).toThrow(/--api-key/);
   });
 
+  test("by a file that is no key, or one that is locked, is refused by the file's name", () => {
+    const none = join(directory, "none.pem");
+    writeFileSync(none, "no key\n");
+    expect(() => signToken({ ...options, privateKeyFile: none }, NOW_MS)).toThrow(
+      `--private-key-file ${none}: it holds no private key in PEM`,
+    );
+    const locked = join(directory, "locked.pem");
+    const how = { format: "pem", type: "pkcs8", cipher: "aes-128-cbc", passphrase: "x" } as const;
+    writeFileSync(locked, EC.privateKey.export(how));
+    expect(() => signToken({ ...options, privateKeyFile: locked }, NOW_MS)).toThrow(
+      `--private-key-file ${locked}: it is locked by a passphrase`,
+    );
+  });
+
   test("that never ends carries no `exp`", () => {
     const [, body = ""] = signToken({ ...options, expires: null, apiKey: SECRET }, NOW_MS).split(".");
     const claims = JSON.parse(Buffer.from(body, "base64url").toString("utf8")) as object;

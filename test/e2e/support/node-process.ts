@@ -30,6 +30,16 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** As a shell reports SIGTERM. */
+const EXIT_TERMINATED = 143;
+
+/** Those that run. A test that hangs is ended by its runner (SIGTERM) and disposes of nothing: they end with it. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+process.once("SIGTERM", () => process.exit(EXIT_TERMINATED));
+
 /** A real `flotilla serve` on a free port. Disposing kills it and removes a directory that was made for it. */
 export class NodeProcess implements AsyncDisposable {
   readonly dataDir: string;
@@ -56,6 +66,8 @@ export class NodeProcess implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...options.env },
     });
+    running.add(this.child);
+    this.child.once("exit", () => running.delete(this.child));
     if (this.child.pid !== undefined) options.spawned?.(this.child.pid);
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.#stdout += text));
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => {

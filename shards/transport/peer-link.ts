@@ -21,7 +21,7 @@ export interface PeerLinkParts {
   readonly random: () => number;
 }
 
-/** The stream of messages to one peer, dialled again whenever it breaks. */
+/** A stream of messages to one peer, dialled again whenever it breaks. */
 export class PeerLink {
   readonly #options: PeerLinkOptions;
   readonly #parts: PeerLinkParts;
@@ -40,6 +40,10 @@ export class PeerLink {
 
   get connected(): boolean {
     return this.#stream !== null;
+  }
+  /** Something waits to leave. */
+  get isBusy(): boolean {
+    return this.#queued > 0;
   }
 
   send(messages: readonly GroupMessage[]): void {

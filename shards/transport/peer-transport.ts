@@ -1,6 +1,7 @@
 /**
- * The network between nodes: one listener, and towards each peer one stream for messages and, while a snapshot goes
- * there, another on a connection of its own, so that bulk never holds up a heartbeat.
+ * The network between nodes: one listener, and towards each peer one stream for messages. Bulk has connections of its
+ * own, so that it never holds up a heartbeat: one for entries in bulk, opened when there are any, and one for each
+ * snapshot while it lasts.
  */
 import { credentials, ServerCredentials, type ChannelCredentials } from "@grpc/grpc-js";
 import type {
@@ -8,6 +9,7 @@ import type {
   GroupMessage,
   NodeId,
   PeerEnvelope,
+  PeerState,
   Transport,
   TransportReceiver,
 } from "../ports.ts";
@@ -16,6 +18,7 @@ import { sendSnapshot, SnapshotReceiver } from "../snapshot/stream.ts";
 import { StagingArea } from "../snapshot/staging-area.ts";
 import { bytes, decodeMessages, list, pack, text, unpack } from "./codec.ts";
 import { dial, DialError, type PeerStream } from "./dial.ts";
+import { EntryLane } from "./entry-lane.ts";
 import { Listener, type Accepted, type Identity, type StreamHandler } from "./listener.ts";
 import type { PeerEvent } from "./peer-events.ts";
 import { PeerLink } from "./peer-link.ts";
@@ -110,6 +113,9 @@ interface Peer {
   given: string;
   incarnation: string | null;
   link: PeerLink;
+  readonly lane: EntryLane;
+  /** Made with the first entries in bulk; until it stands they go by the other one. */
+  bulk: PeerLink | null;
 }
 
 class GrpcPeers implements PeerTransport {
@@ -168,8 +174,8 @@ class GrpcPeers implements PeerTransport {
     const wanted = new Map(peers.map((peer) => [peer.node, peer]));
     for (const [node, peer] of this.#peers) {
       if (wanted.has(node)) continue;
-      peer.link.close();
       this.#peers.delete(node);
+      hangUp(peer);
     }
     for (const { node, address, incarnation } of peers) {
       if (address === "" || node === this.#identity?.node) continue;
@@ -182,8 +188,19 @@ class GrpcPeers implements PeerTransport {
 
   send(to: NodeId, messages: readonly GroupMessage[]): void {
     const peer = this.#peers.get(to);
-    if (peer !== undefined) peer.link.send(messages);
-    else this.#parts.onEvent({ kind: "messagesDropped", to, why: "disconnected", count: messages.length });
+    if (peer === undefined)
+      return this.#parts.onEvent({
+        kind: "messagesDropped",
+        to,
+        why: "disconnected",
+        count: messages.length,
+      });
+    const { prompt, bulk } = peer.lane.sort(messages, peer.bulk?.isBusy ?? false);
+    if (bulk.length === 0) return peer.link.send(messages);
+    if (peer.link.connected) peer.bulk ??= this.#openBulk(to, peer);
+    if (peer.bulk?.connected !== true) return peer.link.send(messages);
+    if (prompt.length > 0) peer.link.send(prompt);
+    peer.bulk.send(bulk);
   }
 
   async sendSnapshot(to: NodeId, message: GroupMessage, snapshot: CapturedSnapshot): Promise<boolean> {
@@ -223,7 +240,7 @@ class GrpcPeers implements PeerTransport {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { link } of this.#peers.values()) link.close();
+    for (const peer of this.#peers.values()) hangUp(peer);
     this.#peers.clear();
     for (const stream of this.#bulk) stream.close();
     this.#listener.close();
@@ -234,19 +251,32 @@ class GrpcPeers implements PeerTransport {
     return this.#receiver === null ? null : this.#identity;
   }
 
-  #aim(node: NodeId, { address, given, incarnation }: Omit<Peer, "link">): void {
-    this.#peers.get(node)?.link.close();
-    const { queueBytesMax, frameBytes, reconnectMinMs, reconnectMaxMs } = this.#limits;
+  #aim(node: NodeId, { address, given, incarnation }: Pick<Peer, "address" | "given" | "incarnation">): void {
+    const old = this.#peers.get(node);
+    const lane = new EntryLane(() => performance.now());
     // In the table first: the link dials while it is made.
-    const peer: Omit<Peer, "link"> & { link?: PeerLink } = { address, given, incarnation };
+    const peer: Omit<Peer, "link"> & { link?: PeerLink } = { address, given, incarnation, lane, bulk: null };
     this.#peers.set(node, peer as Peer);
-    peer.link = new PeerLink(
+    if (old !== undefined) hangUp(old);
+    peer.link = this.#link(node, "messages", (state) => {
+      if (this.#peers.get(node)?.link === peer.link) this.#receiver?.peer(node, state);
+    });
+  }
+
+  /** What it loses when it breaks the cores find out by asking; whether the peer lives is the other link's to tell. */
+  #openBulk(node: NodeId, peer: Peer): PeerLink {
+    return this.#link(node, "entries", (state) => {
+      if (state === "lost" && this.#peers.get(node) === peer) this.#receiver?.peer(node, "unreachable");
+    });
+  }
+
+  #link(node: NodeId, purpose: string, changed: (state: PeerState) => void): PeerLink {
+    const { queueBytesMax, frameBytes, reconnectMinMs, reconnectMaxMs } = this.#limits;
+    return new PeerLink(
       { node, queueBytesMax, frameBytes, reconnectMinMs, reconnectMaxMs },
       {
-        dial: () => this.#dialOptions(node, "messages"),
-        changed: (state) => {
-          if (this.#peers.get(node)?.link === peer.link) this.#receiver?.peer(node, state);
-        },
+        dial: () => this.#dialOptions(node, purpose),
+        changed,
         event: (event) => this.#parts.onEvent(event),
         random: Math.random,
       },
@@ -279,6 +309,8 @@ class GrpcPeers implements PeerTransport {
     switch (stream.hello.purpose) {
       case "messages":
         this.#noteAddress(stream);
+        return this.#messages(stream);
+      case "entries":
         return this.#messages(stream);
       case "bulk":
         return this.#snapshots(stream);
@@ -351,6 +383,11 @@ class GrpcPeers implements PeerTransport {
       ended: () => undefined,
     };
   }
+}
+
+function hangUp({ link, bulk }: Peer): void {
+  link.close();
+  bulk?.close();
 }
 
 function envelopeOf(hello: Accepted["hello"]): PeerEnvelope {

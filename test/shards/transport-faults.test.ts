@@ -5,7 +5,7 @@ import { KEEPALIVE } from "../../shards/transport/wire.ts";
 import { Passage } from "./support/passage.ts";
 import { StuffedPeer } from "./support/stuffed-peer.ts";
 import { announce, body, captured } from "./support/snapshots.ts";
-import { at, has, heartbeat, node, proposal, type Node } from "./support/transport-node.ts";
+import { append, at, has, heartbeat, node, proposal, type Node } from "./support/transport-node.ts";
 
 const MIB = 1 << 20;
 const QUEUE = { queueBytesMax: 8 * MIB, frameBytes: MIB };
@@ -72,6 +72,26 @@ test("a slow link is not taken for a lost one, however much waits for it", async
   expect(two.seen.all).toHaveLength(6);
   // Long enough for a ping to be sent and missed meanwhile.
   expect(performance.now() - startMs).toBeGreaterThan(KEEPALIVE.everyMs + KEEPALIVE.answerWithinMs);
+});
+
+test("on a slow link entries in bulk hold up no heartbeat, and keep their order", async () => {
+  const [one, two] = [await node(1), await node(2)];
+  const passage = await Passage.to(two.transport.address, 4 * MIB);
+  onTestFinished(async () => await passage[Symbol.asyncDispose]());
+  one.transport.setPeers([{ ...at(2, two), address: passage.address }]);
+  await one.seen.until(() => one.seen.saw("connected"));
+  let sent = 0;
+  // Their stream is opened by the first of them, which do not wait for it.
+  for (let overtook = false; !overtook;) {
+    const before = two.seen.all.length;
+    for (const last = sent + 3; sent < last; sent++) one.transport.send(NodeId(2), [append(sent, MIB)]);
+    one.transport.send(NodeId(2), [append(sent++, 1), heartbeat]);
+    await two.seen.until(() => two.seen.all.length === before + 5);
+    overtook = two.seen.all[before]?.message.kind === "heartbeat";
+  }
+  const order = two.seen.all.flatMap(({ message }) => (message.kind === "append" ? [message.prevIndex] : []));
+  expect(order).toEqual(Array.from({ length: sent }, (_, at) => at));
+  expect(one.seen.peers.map(({ state }) => state)).toEqual(["connected"]);
 });
 
 test("a peer that reads nothing holds up neither its sender's memory nor another peer", async () => {

@@ -68,6 +68,20 @@ export const proposal = (bytes: number): GroupMessage => ({
     entries: [{ kind: "normal", data: new Uint8Array(bytes) }],
   },
 });
+/** One entry of so many bytes behind `prevIndex`, from node 1 to node 2. */
+export const append = (prevIndex: number, bytes: number, group = 1): GroupMessage => ({
+  group: GroupId(group),
+  message: {
+    kind: "append",
+    from: NodeId(1),
+    to: NodeId(2),
+    term: Term(1),
+    prevIndex: LogIndex(prevIndex),
+    prevTerm: Term(1),
+    entries: [{ term: Term(1), index: LogIndex(prevIndex + 1), kind: "normal", data: new Uint8Array(bytes) }],
+    commit: LogIndex(0),
+  },
+});
 export const heartbeat: GroupMessage = {
   group: GroupId(1),
   message: {

@@ -123,14 +123,19 @@ async function stateHash(url: string): Promise<string> {
   using client = new HttpClient({ url });
   await client.request("GET", "/readyz?sync");
   const result = await call(client, "GET", collectionPath(COLLECTION, "/shards"));
+  return hashesOf(result);
+}
+
+/** Of every replica in order. Throws when there is none or one is not known: two unknowns would be equal. */
+export function hashesOf(result: unknown): string {
   const shards = isRecord(result) && Array.isArray(result["shards"]) ? (result["shards"] as unknown[]) : [];
   const hashes = shards.flatMap((shard) =>
     isRecord(shard) && Array.isArray(shard["replicas"])
-      ? (shard["replicas"] as unknown[]).map((replica) =>
-          isRecord(replica) ? String(replica["state_hash"]) : "none",
-        )
-      : [],
+      ? (shard["replicas"] as unknown[]).map((replica) => (isRecord(replica) ? replica["state_hash"] : null))
+      : [null],
   );
+  if (hashes.length === 0 || !hashes.every((hash) => typeof hash === "string" && hash !== ""))
+    throw new Error(`a replica without a state hash cannot be compared: ${JSON.stringify(result)}`);
   return hashes.join(" ");
 }
 

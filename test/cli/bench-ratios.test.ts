@@ -5,6 +5,7 @@ import type { Figure } from "../../bench/figures/context.ts";
 import { flag } from "../../bench/figures/flags.ts";
 import { difference } from "../../bench/figures/history.ts";
 import { qpsAtRecall } from "../../bench/figures/search.ts";
+import { hashesOf } from "../../bench/kill.ts";
 import type { CurvePoint } from "../../src/cli/bench/recall-run.ts";
 
 const point = (who: CurvePoint["who"], ef: number, recallId: number, qps: number): CurvePoint => ({
@@ -54,4 +55,13 @@ test("a benchmark's number is read or refused", () => {
   expect(flag(["--x", "1", "--times", "7"], "--times", 50)).toBe(7);
   expect(flag([], "--times", 50)).toBe(50);
   expect(() => flag(["--times"], "--times", 50)).toThrow("--times needs a number, not nothing");
+});
+
+test("state hashes are compared only where every replica tells one", () => {
+  const shards = (...hashes: readonly (string | null)[]): object => ({
+    shards: hashes.map((hash) => ({ replicas: [{ state_hash: hash }] })),
+  });
+  expect(hashesOf(shards("a1", "b2"))).toBe("a1 b2");
+  for (const unknown of [shards("a1", null), shards(), {}, null, { shards: [{}] }])
+    expect(() => hashesOf(unknown)).toThrow("cannot be compared");
 });

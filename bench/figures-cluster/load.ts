@@ -2,6 +2,8 @@
 import { summarise, type LatencySummary } from "../../src/cli/bench/statistics.ts";
 
 export interface Load {
+  /** All that were sent, the failed ones and those answered after the time included. */
+  readonly requests: number;
   readonly perSecond: number;
   readonly failures: number;
   readonly latencyMs: LatencySummary;
@@ -26,5 +28,5 @@ export async function closedLoop(
   };
   await Promise.all(Array.from({ length: clients }, client));
   const perSecond = latencies.length / ((performance.now() - began) / 1000);
-  return { perSecond, failures, latencyMs: summarise(Float64Array.from(latencies)) };
+  return { requests: next, perSecond, failures, latencyMs: summarise(Float64Array.from(latencies)) };
 }

@@ -28,15 +28,18 @@ export class Meter {
     readonly settle?: () => Promise<void>;
   }): Promise<Round> {
     const before = await this.#cpuSeconds();
-    const { perSecond, failures, latencyMs } = await closedLoop(load.clients, load.seconds, load.send);
+    const { requests, perSecond, failures, latencyMs } = await closedLoop(
+      load.clients,
+      load.seconds,
+      load.send,
+    );
     await load.settle?.();
     const spent = (await this.#cpuSeconds()) - before;
-    const requests = Math.max(1, perSecond * load.seconds);
     return {
       perSecond,
       p50: latencyMs.p50,
       p99: latencyMs.p99,
-      cpuMicros: (spent * 1e6) / requests,
+      cpuMicros: (spent * 1e6) / Math.max(1, requests),
       failures,
     };
   }

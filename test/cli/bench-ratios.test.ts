@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
+import { closedLoop } from "../../bench/figures-cluster/load.ts";
 import { figuresText } from "../../bench/figures.ts";
 import { held } from "../../bench/figures/context.ts";
 import type { Figure } from "../../bench/figures/context.ts";
 import { flag } from "../../bench/figures/flags.ts";
 import { difference } from "../../bench/figures/history.ts";
 import { qpsAtRecall } from "../../bench/figures/search.ts";
+import { Meter } from "../../bench/front-doors/meter.ts";
 import { hashesOf } from "../../bench/kill.ts";
 import type { CurvePoint } from "../../src/cli/bench/recall-run.ts";
 
@@ -55,6 +57,19 @@ test("a benchmark's number is read or refused", () => {
   expect(flag(["--x", "1", "--times", "7"], "--times", 50)).toBe(7);
   expect(flag([], "--times", 50)).toBe(50);
   expect(() => flag(["--times"], "--times", 50)).toThrow("--times needs a number, not nothing");
+});
+
+test("a load counts every request it sent, also those that failed and those that outlast the time", async () => {
+  let sent = 0;
+  const send = (request: number): Promise<boolean> => {
+    sent++;
+    return new Promise((resolve) => setTimeout(() => resolve(request % 2 === 0), 30));
+  };
+  const { requests, failures, perSecond } = await closedLoop(4, 0.01, send);
+  expect([requests, failures]).toEqual([sent, sent / 2]);
+  expect(perSecond).toBeGreaterThan(0);
+  // No node, no time of a processor: what is left is a number per request all the same.
+  expect((await new Meter([]).round({ clients: 4, seconds: 0.01, send })).cpuMicros).toBe(0);
 });
 
 test("state hashes are compared only where every replica tells one", () => {

@@ -434,7 +434,7 @@ export class GroupLoop implements Group {
       case "restored":
         this.#noted = event.meta.index;
         this.#history.restart(event.meta.index, event.meta.conf);
-        this.#source.membershipChanged(event.meta.index);
+        this.#source.neededFrom(event.meta.index);
         this.#notices.tell({ kind: "membership", conf: event.meta.conf, index: event.meta.index });
         this.#proposer.skippedTo(event.meta.index);
         this.#pipeline.restored(event.meta);
@@ -485,7 +485,7 @@ export class GroupLoop implements Group {
       lagBytes: this.#applier.lagBytes,
     });
     this.#notices.tell({ kind: "applied", index: last.index });
-    const kept = this.#source.heldIndex;
+    const kept = this.#log.bytes() > this.#link.limits.heldBytesMax ? null : this.#source.heldIndex;
     this.#compactor.consider(kept === null ? last.index : LogIndex(Math.min(kept, last.index)));
   }
 
@@ -494,7 +494,7 @@ export class GroupLoop implements Group {
     const applied = this.#history.apply(entry);
     if (applied === null) return;
     this.#core.applyConfChange(applied.change, entry.index);
-    this.#source.membershipChanged(entry.index);
+    this.#source.neededFrom(entry.index);
     this.#notices.tell({ kind: "membership", conf: applied.conf, index: entry.index });
   }
 
@@ -547,6 +547,7 @@ export class GroupLoop implements Group {
 
   #compacted(to: SnapshotMeta): void {
     this.#history.forgetBefore(to.index);
+    this.#source.neededFrom(to.index);
     this.#compactor.done();
     this.#link.event({ kind: "compacted", group: this.id, to: to.index, keptBytes: this.#log.bytes() });
   }

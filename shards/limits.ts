@@ -42,6 +42,8 @@ export const HOST_DEFAULTS: HostLimits = {
   compactBytes: 64 * MIB,
   /** ... down to this much, for followers that were away for a moment. */
   keepBytes: 32 * MIB,
+  /** What receivers of a snapshot will need next stays meanwhile, up to this; a slower one gets a newer snapshot then. */
+  heldBytesMax: 1_024 * MIB,
   /** Ticks after which applied entries go however few they are, unless an active member lacks them: an hour. */
   keepAgeTicks: 180_000,
   /** Ticks a proposal waits, after leadership was lost, for the log to tell how it ended. */
@@ -71,6 +73,7 @@ export function hostLimits(overrides: Partial<HostLimits> = {}): HostLimits {
   };
   smaller("heartbeatTicks", "electionTicks", 2);
   smaller("keepBytes", "compactBytes");
+  smaller("compactBytes", "heldBytesMax");
   smaller("entryBytesMax", "proposalBytesMax");
   smaller("entryBytesMax", "unappliedBytesMax");
   return limits;

@@ -26,7 +26,7 @@ export class SnapshotSource {
   #held: Held | null = null;
   /** Captured at an index whose membership is not known yet. */
   #early: CapturedSnapshot | null = null;
-  /** The newest membership change: older snapshots are not handed out any more. */
+  /** Older snapshots are not handed out any more. */
   #neededFrom = 0;
   #capturing = false;
   #stopped = false;
@@ -53,11 +53,11 @@ export class SnapshotSource {
   }
 
   /**
-   * The membership changed at `index`, or came with a snapshot: a newcomer ignores one that does not name it, and the log
-   * may not go on from one that is older than its beginning.
+   * Older ones are of no use: the membership changed at `index`, and a newcomer ignores what does not name it; or the log
+   * begins there, and does not go on from what is older.
    */
-  membershipChanged(index: LogIndex): void {
-    this.#neededFrom = index;
+  neededFrom(index: LogIndex): void {
+    this.#neededFrom = Math.max(this.#neededFrom, index);
   }
 
   /** Holds no snapshot, and captures none. */

@@ -194,6 +194,7 @@ export interface HostLimits {
   readonly applyBytesMax: number;
   readonly compactBytes: number;
   readonly keepBytes: number;
+  readonly heldBytesMax: number;
   readonly keepAgeTicks: number;
   readonly settleTicks: number;
   readonly commitCarryTicks: number;

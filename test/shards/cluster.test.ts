@@ -195,6 +195,33 @@ test("a snapshot that fails to arrive is sent again", async () => {
   expect(cluster.machine(2).lines).toHaveLength(50);
 });
 
+test("a log keeps what a snapshot's receiver will need up to a limit, and a receiver beyond it gets a newer one", async () => {
+  const limits = { compactBytes: 1_000, keepBytes: 200, heldBytesMax: 3_000 };
+  const cluster = new TestCluster(limits);
+  cluster.start(1);
+  await cluster.open(1, conf([1]));
+  await cluster.settle();
+  for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+  const change = cluster.group(1).changeMembership([{ kind: "addLearner", node: NodeId(2) }]);
+  cluster.network.snapshotsFail = true;
+  cluster.start(2);
+  await cluster.open(2, conf([]));
+  await cluster.tick(5);
+  const held = cluster.status(1).commit;
+  let most = 0;
+  for (let at = 0; at < 100; at++) {
+    await cluster.propose(1, `later ${at}`);
+    most = Math.max(most, cluster.status(1).logBytes);
+  }
+  expect(most).toBeGreaterThan(limits.compactBytes);
+  expect(most).toBeLessThan(limits.heldBytesMax + limits.compactBytes);
+  expect(cluster.status(1).firstIndex).toBeGreaterThan(held);
+  cluster.network.snapshotsFail = false;
+  await cluster.tick(60);
+  expect(await change).toMatchObject({ kind: "applied" });
+  expect(cluster.machine(2).lines).toEqual(cluster.machine(1).lines);
+});
+
 test("a crash between restoring a snapshot and writing the boundary leaves a member that catches up", async () => {
   const cluster = new TestCluster({ compactBytes: 1_000, keepBytes: 200 });
   cluster.start(1);

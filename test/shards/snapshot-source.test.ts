@@ -30,7 +30,7 @@ test("a snapshot from before a membership change is not offered to those who cam
   machine.applied = 8;
   expect(await captured(source)).toBe(5);
 
-  source.membershipChanged(LogIndex(8));
+  source.neededFrom(LogIndex(8));
   expect(source.newest(2)).toBeNull();
   expect(await captured(source)).toBe(8);
 });
@@ -41,7 +41,7 @@ test("one that is being sent is kept until it is released", async () => {
   const source = sourceOver(machine);
   await captured(source);
   expect(source.acquire(LogIndex(5))?.index).toBe(5);
-  source.membershipChanged(LogIndex(6));
+  source.neededFrom(LogIndex(6));
   machine.applied = 6;
   expect(await captured(source)).toBe(-1);
   expect(machine.openSnapshots).toBe(1);

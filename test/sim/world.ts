@@ -218,6 +218,7 @@ export class World implements WorldView {
       heartbeatTicks,
       compactBytes,
       keepBytes: Math.floor(compactBytes / 3),
+      heldBytesMax: 3 * compactBytes,
       appendBytesMax,
       inflightMessagesMax,
       gatherBytes,

@@ -96,8 +96,9 @@ function leaderOf(told: readonly Told[]): Told | null {
 }
 
 /**
- * The leader's word counts, unless more replicas hold the same other thing: then it is the leader that was damaged.
- * What one that was found out, or taken out of service, says is no better for its leading.
+ * The leader's word counts, unless more replicas hold the same other thing: then it is the leader that was damaged. So
+ * two are not compared where a third one, which would tell, has not got to: a good one would go by a damaged leader's
+ * word. What one that was found out, or taken out of service, says is no better for its leading.
  */
 function divergencesOf(group: number, told: readonly Told[]): readonly Divergence[] {
   const lead = leaderOf(told);
@@ -107,7 +108,10 @@ function divergencesOf(group: number, told: readonly Told[]): readonly Divergenc
   const serving = new Set(told.filter(isServing).map(({ node }) => node));
   const isHeard = (node: number): boolean => serving.has(node);
   const leads = (nodes: readonly number[]): boolean => nodes.includes(lead.node) && isHeard(lead.node);
-  for (const index of indexesOf(replicas)) {
+  const telling = replicas.filter(
+    ({ node, report, marks }) => isHeard(node) && marks.size > 0 && report.status?.learner === false,
+  );
+  for (const index of indexesOf(replicas, Math.min(ENOUGH_TO_TELL, telling.length))) {
     const holders = new Map<string, number[]>();
     for (const { node, marks } of replicas) {
       const hash = marks.get(index);
@@ -131,12 +135,21 @@ function divergencesOf(group: number, told: readonly Told[]): readonly Divergenc
   return [...found.values()];
 }
 
-/** Where most replicas can be compared first, so that two do not decide what a third one knows better. */
-function indexesOf(replicas: readonly { readonly marks: ReadonlyMap<number, string> }[]): readonly number[] {
+/** Of three replicas two agree, if one of them was damaged. */
+const ENOUGH_TO_TELL = 3;
+
+/** Where `least` replicas can be compared, the most first. */
+function indexesOf(
+  replicas: readonly { readonly marks: ReadonlyMap<number, string> }[],
+  least: number,
+): readonly number[] {
   const counts = new Map<number, number>();
   for (const { marks } of replicas)
     for (const index of marks.keys()) counts.set(index, (counts.get(index) ?? 0) + 1);
-  return [...counts].sort(([a, some], [b, more]) => more - some || a - b).map(([index]) => index);
+  return [...counts]
+    .filter(([, count]) => count >= least)
+    .sort(([a, some], [b, more]) => more - some || a - b)
+    .map(([index]) => index);
 }
 
 /** By index: the marks that every replica takes note of, and where it is now. */

@@ -175,8 +175,11 @@ export class PlacementLoop implements Disposable {
 
   /** From now on they serve nobody; the planner replaces them as soon as the others can decide without them. */
   async #takeOutOfService(found: readonly Divergence[]): Promise<void> {
-    const keyOf = ({ group, node }: Divergence): string => `${group} ${node}`;
+    const keyOf = ({ group, node }: Pick<Divergence, "group" | "node">): string => `${group} ${node}`;
     const now = new Set(found.map(keyOf));
+    // One that was taken out is not always where it can be compared; it is the same divergence until it is made anew.
+    for (const [group, { diverged }] of groupViews(this.#groups))
+      for (const node of diverged) now.add(keyOf({ group, node }));
     for (const key of this.#alarmed) if (!now.has(key)) this.#alarmed.delete(key);
     for (const divergence of found) {
       const { group, node, index, isServing } = divergence;

@@ -3,6 +3,7 @@ import { DIVERGED, divergences, groupViews, type NodeGroups } from "../../src/cl
 
 const GROUP = 1024;
 const LEADER = 1;
+const LEARNER = 4;
 
 /** State hashes by index; the last is where it is now. */
 type Marks = Readonly<Record<number, string>>;
@@ -27,6 +28,7 @@ function answers(
         role: node === LEADER ? "leader" : "follower",
         term: 3,
         commit: 900,
+        learner: node === LEARNER,
         conf: { voters: held.map((_, voter) => voter + 1), learners: [], votersOutgoing: [] },
         peers: [],
       };
@@ -64,6 +66,14 @@ test("a leader whom two others contradict alike is the one that was damaged", ()
     { node: 2, expected: "x" },
     { node: 3, expected: "x" },
   ]);
+});
+
+test("nobody is accused on a leader's word where a third one, which would tell, has not got to; a learner is not waited for", () => {
+  const early = [{ 300: "x" }, { 299: "a" }, { 300: "b" }];
+  expect(divergences(answers(early))).toEqual([]);
+  const whole = [{ 300: "x" }, { 300: "b", 310: "c" }, { 300: "b" }, { 7: "l" }];
+  expect(divergences(answers(whole))).toMatchObject([{ node: 1, expected: "b" }]);
+  expect(divergences(answers([{ 300: "a" }, { 300: "x" }]))).toMatchObject([{ node: 2 }]);
 });
 
 test("two that differ where the leader has no mark any more accuse nobody", () => {

@@ -42,10 +42,11 @@ test.each(["that follows", "that leads"])(
     await cluster.untilVoters("c", 3);
 
     if (role === "that leads") {
-      const asked = await cluster.client.call("POST", "/collections/c/shards/0/leader", {
-        node_id: victim.number,
+      // Refused while it has not answered the leader since its start.
+      await cluster.until("it leads", async () => {
+        const body = { node_id: victim.number };
+        return (await cluster.client.call("POST", "/collections/c/shards/0/leader", body)).status === 200;
       });
-      expect(asked.status).toBe(200);
     }
     // Overwritten, the damaged point takes another content out of the replica's hash than out of the others'.
     const vector = [9, 9, 9, 9];

@@ -25,6 +25,11 @@ export const identity: readonly Mutation[] = [
       },
       {
         file: "shards/host.ts",
+        find: "if (bootstrap.voters.length > 0 && held",
+        replace: "if (bootstrap !== null && bootstrap.voters.length > 0 && held",
+      },
+      {
+        file: "shards/host.ts",
         find: "await log.create(group, firstOf(bootstrap));",
         replace:
           "await log.create(group, firstOf(bootstrap ?? { voters: [this.#link.node], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }));",

@@ -56,7 +56,7 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   sliceMs: 5,
   busySliceMs: 1,
   busyShare: 0.5,
-  burstShare: 0.1,
+  burstShare: 0.02,
   busyForMs: 50,
   tailPointsMax: 50_000,
   busyTailPointsMax: 1_000,

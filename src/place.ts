@@ -1,6 +1,6 @@
 /** This node's place in a cluster: written down, found by asking members, or founded here. */
 import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Catalogue } from "./catalog/catalogue.ts";
 import {
   decodeJoinAnswer,
@@ -46,10 +46,12 @@ export async function takePlace(
   const { data, catalogue, consensus, peer, log } = parts;
   const known = data.identity;
   if (known !== null) {
-    if (!existsSync(data.raftFile) && catalogue.applied > 0) {
+    const raftLog = statSync(data.raftFile, { throwIfNoEntry: false });
+    // An empty file would be filled with a log that knows of no vote, and this node could vote twice in a term.
+    if ((raftLog === undefined || raftLog.size === 0) && catalogue.applied > 0) {
       throw new ConfigError(
-        `${data.raftFile} is missing, and with it what this node promised to others: restore it, or remove the ` +
-          "directory and let the node join again under a new id",
+        `${data.raftFile} is ${raftLog === undefined ? "missing" : "empty"}, and with it what this node promised to ` +
+          "others: restore it, or remove the directory and let the node join again under a new id",
       );
     }
     const members = catalogue

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -166,6 +167,21 @@ describe("a directory that cannot be trusted", () => {
     await filled(directory.path);
     damage(join(directory.path, "raft.db"));
     expect(complaint(await NodeProcess.run({ dataDir: directory.path }))).toMatch(/raft\.db|log/);
+  });
+
+  test("a log that is empty or missing is one line that says what is lost with it", async () => {
+    using directory = temporaryDirectory();
+    await filled(directory.path);
+    const file = join(directory.path, "raft.db");
+    writeFileSync(file, "");
+    expect(complaint(await NodeProcess.run({ dataDir: directory.path }))).toMatch(
+      /raft\.db is empty, and with it/,
+    );
+    expect(statSync(file).size).toBe(0);
+    rmSync(file);
+    expect(complaint(await NodeProcess.run({ dataDir: directory.path }))).toMatch(
+      /raft\.db is missing, and with it/,
+    );
   });
 
   test("a damaged point store is one line that names its shard", async () => {

@@ -52,8 +52,8 @@ export const HOST_DEFAULTS: HostLimits = {
   commitCarryTicks: 25,
   /** Ticks after which a read that was not confirmed is asked again: its request or answer was lost. */
   readRetryTicks: 15,
-  /** Ticks a captured snapshot is kept for the next follower that needs one. */
-  snapshotKeepTicks: 500,
+  /** Ticks a captured snapshot is kept for the next follower that needs one, or comes back to go on: a minute. */
+  snapshotKeepTicks: 3_000,
   /** Ticks a group is idle before it rests: a second, so that resting never costs a busy group anything. */
   quiesceTicks: 50,
 };

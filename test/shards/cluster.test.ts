@@ -167,7 +167,7 @@ test("a voter is added as a learner, which catches up by snapshot when the log i
   expect(cluster.status(2)).toMatchObject({ learner: false, conf: conf([1, 2]) });
   expect(cluster.machine(2).lines.at(-1)).toBe("both");
   // Nobody holds on to what was captured for the transfer.
-  await cluster.tick(600);
+  await cluster.tick(3_100);
   expect(cluster.machine(1).openSnapshots).toBe(0);
   // And it restarts from its own log with that membership.
   await cluster.kill(2);

@@ -69,7 +69,7 @@ test("a capture that ends while a snapshot takes the log's place is of no use, a
   expect(machine.openSnapshots).toBe(1);
   cluster.network.isolate(NodeId(old));
   await cluster.electLeader(old);
-  await cluster.tick(600);
+  await cluster.tick(3_100);
   for (let at = 0; at < 60; at++) await cluster.propose(next, `missed ${at}`);
   cluster.network.heal();
   await cluster.tick(60);

@@ -3,7 +3,16 @@
  * broke goes on where it stood, whichever side was restarted. It becomes readable when every file has its checksum.
  */
 import { createHash, type Hash } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { open, rm, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import type { CapturedSnapshot, LogIndex } from "../ports.ts";
@@ -25,6 +34,8 @@ export interface Manifest {
 const PIECE_BYTES = 1 << 20;
 /** What was not written to for this long at a start is not gone on with: its sender has a newer one by now. */
 const STALE_MS = 24 * 3_600_000;
+/** What a half snapshot is of. Not a name that a snapshot's file may have. */
+const CONTENTS = ".contents.json";
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** Throws RangeError for what no state machine of ours captures: names are paths here. */
@@ -59,17 +70,44 @@ export class StagingArea {
     this.#open.add(group);
     try {
       const name = nameOf(manifest);
-      // Another snapshot of the group that stands here half is of no use any more.
-      for (const other of readdirSync(this.#path))
-        if (other.startsWith(`${group}-`) && other !== name)
-          rmSync(join(this.#path, other), { recursive: true, force: true });
       const directory = join(this.#path, name);
       mkdirSync(directory, { recursive: true, mode: 0o700 });
+      // Of another snapshot of the group that stands here half, files that both have are of use, and nothing else.
+      for (const other of readdirSync(this.#path)) {
+        if (!other.startsWith(`${group}-`) || other === name) continue;
+        inherit(join(this.#path, other), directory, manifest.files);
+        rmSync(join(this.#path, other), { recursive: true, force: true });
+      }
+      writeFileSync(join(directory, CONTENTS), JSON.stringify(manifest.files));
       return await Incoming.open(directory, manifest, () => this.#open.delete(group));
     } catch (error) {
       this.#open.delete(group);
       throw error;
     }
+  }
+}
+
+/**
+ * Moves what came of the same files before: a sender that was restarted captures anew, at another index, and its saved
+ * graph is the same file all the same.
+ */
+function inherit(from: string, to: string, files: readonly FileEntry[]): void {
+  const known = contentsOf(from);
+  for (const { name, bytes, sha256 } of files) {
+    const isSame = known.some((old) => old.name === name && old.bytes === bytes && old.sha256 === sha256);
+    if (isSame && existsSync(join(from, name)) && !existsSync(join(to, name)))
+      renameSync(join(from, name), join(to, name));
+  }
+}
+
+/** Nothing for what a crash left without a readable list: it comes again. */
+function contentsOf(directory: string): readonly Partial<FileEntry>[] {
+  try {
+    const files: unknown = JSON.parse(readFileSync(join(directory, CONTENTS), "utf8"));
+    return Array.isArray(files) ? (files as readonly Partial<FileEntry>[]) : [];
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
   }
 }
 

@@ -219,6 +219,8 @@ export class World implements WorldView {
       compactBytes,
       keepBytes: Math.floor(compactBytes / 3),
       heldBytesMax: 3 * compactBytes,
+      // Who holds one does not rest: the default is longer than a run waits for that.
+      snapshotKeepTicks: 500,
       appendBytesMax,
       inflightMessagesMax,
       gatherBytes,

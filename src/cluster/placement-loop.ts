@@ -140,8 +140,9 @@ export class PlacementLoop implements Disposable {
     }
     await Promise.all(nodes.map(({ nodeId }) => this.#ask(nodeId)));
     if (this.#ended || !this.#parts.leads()) return;
-    await this.#takeOutOfService(divergences(this.#groups));
-    const view = this.#view();
+    const groups = groupViews(this.#groups);
+    await this.#takeOutOfService(divergences(this.#groups), groups);
+    const view = this.#view(groups);
     const decisions = plan(view);
     const { size } = view.groups;
     const everyMs = Math.max(this.#options.everyMs, EVERY_MS_PER_GROUP * size);
@@ -174,12 +175,11 @@ export class PlacementLoop implements Disposable {
   }
 
   /** From now on they serve nobody; the planner replaces them as soon as the others can decide without them. */
-  async #takeOutOfService(found: readonly Divergence[]): Promise<void> {
+  async #takeOutOfService(found: readonly Divergence[], groups: ClusterView["groups"]): Promise<void> {
     const keyOf = ({ group, node }: Pick<Divergence, "group" | "node">): string => `${group} ${node}`;
     const now = new Set(found.map(keyOf));
     // One that was taken out is not always where it can be compared; it is the same divergence until it is made anew.
-    for (const [group, { diverged }] of groupViews(this.#groups))
-      for (const node of diverged) now.add(keyOf({ group, node }));
+    for (const [group, { diverged }] of groups) for (const node of diverged) now.add(keyOf({ group, node }));
     for (const key of this.#alarmed) if (!now.has(key)) this.#alarmed.delete(key);
     for (const divergence of found) {
       const { group, node, index, isServing } = divergence;
@@ -195,7 +195,7 @@ export class PlacementLoop implements Disposable {
     }
   }
 
-  #view(): ClusterView {
+  #view(groups: ClusterView["groups"]): ClusterView {
     const nowMs = this.#parts.nowMs();
     const { catalogue } = this.#parts;
     const nodes = catalogue.nodes();
@@ -210,7 +210,7 @@ export class PlacementLoop implements Disposable {
       nodes,
       alive,
       collections: catalogue.collections(),
-      groups: groupViews(this.#groups),
+      groups,
       replaceAfterMs: this.#options.replaceAfterMs,
     };
   }

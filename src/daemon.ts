@@ -42,6 +42,7 @@ import { shardActions } from "./threads/shard-actions.ts";
 import { Threads, type ConsensusRpc } from "./threads/start.ts";
 import { peerProof } from "./threads/peer-proof.ts";
 import { consensusLimits, engineSettings } from "./threads/settings.ts";
+import { ESSENTIAL } from "./threads/rpc.ts";
 import { grpcTls, peerTls } from "./threads/tls.ts";
 
 /** The catalogue's own group. */
@@ -365,7 +366,7 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
     await failed.orDone(aborted(stop));
     log.info({ drainMs: config.shutdown.drainMs }, "stopping: handing over, finishing what is in flight");
     await failed.orDone(
-      threads.consensus.call("handOver", { timeoutMs: config.shutdown.handOverMs }, { essential: true }),
+      threads.consensus.call("handOver", { timeoutMs: config.shutdown.handOverMs }, ESSENTIAL),
     );
   } finally {
     life.serving = false;
@@ -377,9 +378,8 @@ export async function runDaemon(config: Config, { announce, stop }: DaemonParts)
   }
   // The groups first, so that nothing is handed to engines that are closing; then the engines save what they hold.
   await failed.orDone(controller.settled());
-  const essential = { essential: true };
-  await failed.orDone(threads.consensus.call("close", null, essential));
-  await failed.orDone(Promise.all(threads.engines.map((engine) => engine.call("close", null, essential))));
+  await failed.orDone(threads.consensus.call("close", null, ESSENTIAL));
+  await failed.orDone(Promise.all(threads.engines.map((engine) => engine.call("close", null, ESSENTIAL))));
   log.info("stopped");
 }
 

@@ -12,12 +12,9 @@ import {
 } from "../../shards/index.ts";
 import { OpenFiles } from "../engine/files.ts";
 import type { ApplyContract, CapturedFiles, RestoreContract } from "./contracts.ts";
-import type { Contract, Handlers, Rpc } from "./rpc.ts";
+import { ESSENTIAL, type Contract, type Handlers, type Rpc } from "./rpc.ts";
 
 type Asking = Pick<Rpc<Contract, ApplyContract>, "call">;
-
-/** A refused call would stop the group; there is one at a time of each. */
-const ESSENTIAL = { essential: true } as const;
 
 /** Snapshots of this side that the other side is reading. */
 export class OpenCaptures {

@@ -33,11 +33,17 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** The signal is only passed on: the call ends with what the handler then answers, which knows how far it came. */
   readonly awaitsAnswer?: boolean;
-  /** Sent however many calls are unanswered: what the node itself needs, of which there are a few for each shard. */
+  /**
+   * Sent however many calls are unanswered: what the node itself needs, of which there are a few for each shard. A shard
+   * whose opening was refused would stay closed, and a refused apply stops its group.
+   */
   readonly essential?: boolean;
   /** Buffers given away: empty here from now on. */
   readonly transfer?: readonly ArrayBufferLike[];
 }
+
+/** Of such a call. */
+export const ESSENTIAL = { essential: true } as const satisfies CallOptions;
 
 export interface RpcOptions {
   /** Who is at the other end, for messages: "the consensus thread". */

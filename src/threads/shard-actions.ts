@@ -2,10 +2,8 @@ import { readdir } from "node:fs/promises";
 import type { ShardActions } from "../catalog/controller.ts";
 import type { Roles } from "../cluster/roles.ts";
 import type { DataDirectory } from "../config/data-directory.ts";
+import { ESSENTIAL } from "./rpc.ts";
 import type { Threads } from "./start.ts";
-
-/** Many shards open at once, and one that was refused would stay closed. */
-const ESSENTIAL = { essential: true } as const;
 
 /** What the controller does to shards, carried out by their engine thread and the consensus thread. */
 export function shardActions(

@@ -33,11 +33,7 @@ test("a follower that is closed while its entries wait for the disk takes no oth
 });
 
 test("a replica that is closed while its state machine restores a snapshot takes no other group with it", async () => {
-  const cluster = new TestCluster({ compactBytes: 1_000, keepBytes: 200 });
-  cluster.start(1);
-  await cluster.open(1, conf([1]));
-  await cluster.settle();
-  for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+  const cluster = await TestCluster.compacted();
   const { host, machines } = cluster.start(2);
   const machine = new RecordingMachine();
   let go: (() => void) | undefined;

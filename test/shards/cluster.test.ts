@@ -143,11 +143,7 @@ test("a leader without a quorum confirms no read", async () => {
 });
 
 test("a voter is added as a learner, which catches up by snapshot when the log is gone, and is then promoted", async () => {
-  const cluster = new TestCluster({ compactBytes: 1_000, keepBytes: 200 });
-  cluster.start(1);
-  await cluster.open(1, conf([1]));
-  await cluster.settle();
-  for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+  const cluster = await TestCluster.compacted();
   expect(cluster.status(1).firstIndex).toBeGreaterThan(2);
   const change = async (steps: Parameters<ReturnType<typeof cluster.group>["changeMembership"]>[0]) => {
     const outcome = cluster.group(1).changeMembership(steps);
@@ -178,11 +174,7 @@ test("a voter is added as a learner, which catches up by snapshot when the log i
 });
 
 test("a snapshot that fails to arrive is sent again", async () => {
-  const cluster = new TestCluster({ compactBytes: 1_000, keepBytes: 200 });
-  cluster.start(1);
-  await cluster.open(1, conf([1]));
-  await cluster.settle();
-  for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+  const cluster = await TestCluster.compacted();
   const change = cluster.group(1).changeMembership([{ kind: "addLearner", node: NodeId(2) }]);
   cluster.network.snapshotsFail = true;
   cluster.start(2);
@@ -196,12 +188,8 @@ test("a snapshot that fails to arrive is sent again", async () => {
 });
 
 test("a log keeps what a snapshot's receiver will need up to a limit, and a receiver beyond it gets a newer one", async () => {
-  const limits = { compactBytes: 1_000, keepBytes: 200, heldBytesMax: 3_000 };
-  const cluster = new TestCluster(limits);
-  cluster.start(1);
-  await cluster.open(1, conf([1]));
-  await cluster.settle();
-  for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+  const limits = { compactBytes: 1_000, heldBytesMax: 3_000 };
+  const cluster = await TestCluster.compacted(limits);
   const change = cluster.group(1).changeMembership([{ kind: "addLearner", node: NodeId(2) }]);
   cluster.network.snapshotsFail = true;
   cluster.start(2);
@@ -223,11 +211,7 @@ test("a log keeps what a snapshot's receiver will need up to a limit, and a rece
 });
 
 test("a crash between restoring a snapshot and writing the boundary leaves a member that catches up", async () => {
-  const cluster = new TestCluster({ compactBytes: 1_000, keepBytes: 200 });
-  cluster.start(1);
-  await cluster.open(1, conf([1]));
-  await cluster.settle();
-  for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+  const cluster = await TestCluster.compacted();
   void cluster.group(1).changeMembership([{ kind: "addLearner", node: NodeId(2) }]);
   const second = cluster.start(2);
   await cluster.open(2, conf([]));

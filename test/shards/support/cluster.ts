@@ -138,6 +138,16 @@ export class TestCluster {
     return cluster;
   }
 
+  /** Node 1, alone, with a log that begins later than what it applied: whoever joins is sent a snapshot. */
+  static async compacted(limits: Partial<HostLimits> = {}): Promise<TestCluster> {
+    const cluster = new TestCluster({ compactBytes: 1_000, keepBytes: 200, ...limits });
+    cluster.start(1);
+    await cluster.open(1, conf([1]));
+    await cluster.settle();
+    for (let at = 0; at < 50; at++) await cluster.propose(1, `line ${at}`);
+    return cluster;
+  }
+
   node(id: number): TestNode {
     const node = this.nodes.get(id);
     if (node === undefined) throw new Error(`no node ${id}`);

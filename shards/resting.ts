@@ -16,7 +16,10 @@ export interface RestingParts {
   readonly members: () => readonly NodeId[];
 }
 
-/** The token of a follower that cannot rest though its leader does, or could again. No round of reads has it: theirs begin with a number. */
+/**
+ * The token of a follower that cannot rest though its leader does, or could again. No round of reads has it: theirs begin
+ * with a number.
+ */
 const AWAKE = "awake";
 
 /**

@@ -101,7 +101,10 @@ function promote(parts: Parts): Decision | null {
   return null;
 }
 
-/** One member less: the unwanted, the ones nobody placed, then the surplus, dead ones first. Never so that the rest could not decide. */
+/**
+ * One member less: the unwanted, the ones nobody placed, then the surplus, dead ones first. Never so that the rest could
+ * not decide.
+ */
 function shrink(parts: Parts): Decision | null {
   const { view, now, placement, name, target } = parts;
   const { conf, leader } = now;
